@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * name.h - one validator and one hash for every host name, wherever it comes from.
+ *
+ * DNS questions, CNAME targets, SNI, HTTP Host and the patterns of a policy all end up in a
+ * struct sp_name: lower-case labels in wire form (RFC 1035 3.1), with the keyed hash of every suffix.
+ * A name is valid when it has 1..SP_LABELS_MAX labels of 1..63 bytes of [A-Za-z0-9_-], at most 255
+ * bytes in all, and its last label is not all digits (so that an IPv4 literal is never a name,
+ * RFC 1123 2.1). A dot, NUL or backslash inside a label is refused, so nothing can be forged with one.
+ *
+ * The hash of a suffix is SipHash-1-3 over its labels from the root down. Each label is absorbed as
+ * 8-byte words, zero-padded, its length byte first: the input is self-delimiting, and each label
+ * extends the state of the labels to its right, so one pass gives the hash of all suffixes.
+ */
+#ifndef SP_PARSE_NAME_H
+#define SP_PARSE_NAME_H
+
+#include "parse.h"
+
+#define SP_NAME_SLACK 72 /* a label may be read and written as eight whole words */
+
+struct sp_name {
+	__u64 seed[2]; /* set by the caller before sp_name_scan() */
+	__u64 v[4];    /* SipHash state over the labels absorbed so far */
+	__u32 len;     /* bytes of wire[] used, root byte included; set by the scan */
+	__u32 labels;
+	__u32 pos; /* cursor */
+	__u32 digits; /* the label last absorbed is all digits */
+	__u64 hash[SP_LABELS_MAX + 8]; /* hash[i]: of the suffix that starts at label i */
+	__u8 start[SP_LABELS_MAX + 8]; /* start[i]: offset of label i in wire[] */
+	__u8 wire[256 + SP_NAME_SLACK];
+};
+
+#define SP_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+
+SP_INLINE void sp_sip_round(__u64 *v0, __u64 *v1, __u64 *v2, __u64 *v3)
+{
+	*v0 += *v1;
+	*v1 = SP_ROTL(*v1, 13) ^ *v0;
+	*v0 = SP_ROTL(*v0, 32);
+	*v2 += *v3;
+	*v3 = SP_ROTL(*v3, 16) ^ *v2;
+	*v0 += *v3;
+	*v3 = SP_ROTL(*v3, 21) ^ *v0;
+	*v2 += *v1;
+	*v1 = SP_ROTL(*v1, 17) ^ *v2;
+	*v2 = SP_ROTL(*v2, 32);
+}
+
+SP_INLINE void sp_name_hash_start(struct sp_name *n)
+{
+	n->v[0] = n->seed[0] ^ 0x736f6d6570736575ULL;
+	n->v[1] = n->seed[1] ^ 0x646f72616e646f6dULL;
+	n->v[2] = n->seed[0] ^ 0x6c7967656e657261ULL;
+	n->v[3] = n->seed[1] ^ 0x7465646279746573ULL;
+	n->digits = 0;
+}
+
+/* Bit 7 of each byte of the result: the byte of x (each < 128) is in [low, high]. */
+#define SP_BYTES(b) (0x0101010101010101ULL * (__u64)(b))
+#define SP_IN_RANGE(x, low, high) \
+	(((x) + SP_BYTES(0x80 - (low))) & ~((x) + SP_BYTES(0x7f - (high))) & SP_BYTES(0x80))
+
+/* Takes the next label to the right: notes where it starts, moves past it. */
+SP_STEP int sp_name_label(struct sp_name *n)
+{
+	__u32 pos, len, i;
+
+	if (!n)
+		return SP_BAD(NAME_BAD);
+	pos = n->pos;
+	i = n->labels;
+	if (pos >= SP_NAME_MAX)
+		return SP_BAD(NAME_LENGTH);
+	len = n->wire[pos];
+	if (len == 0) {
+		n->len = pos + 1;
+		return SP_DONE;
+	}
+	if (len >= 0xc0)
+		return SP_BAD(DNS_POINTER);
+	if (len > SP_LABEL_MAX)
+		return SP_BAD(NAME_LENGTH);
+	if (pos + 1 + len >= SP_NAME_MAX)
+		return SP_BAD(NAME_LENGTH);
+	if (i >= SP_LABELS_MAX)
+		return SP_BAD(NAME_LABELS);
+	n->start[i] = pos;
+	n->labels = i + 1;
+	n->pos = pos + 1 + len;
+	return SP_MORE;
+}
+
+/* Checks, lower-cases and absorbs label i; labels must be taken from the last to the first. */
+SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
+{
+	__u64 v0, v1, v2, v3, all_digits = ~0ULL;
+	__u32 pos, len, j;
+
+	if (!n || i >= SP_LABELS_MAX)
+		return SP_BAD(NAME_BAD);
+	pos = n->start[i];
+	if (pos >= SP_NAME_MAX)
+		return SP_BAD(NAME_BAD);
+	len = n->wire[pos] + 1; /* with its length byte */
+	v0 = n->v[0];
+	v1 = n->v[1];
+	v2 = n->v[2];
+	v3 = n->v[3];
+	for (j = 0; j < 8; j++) {
+		__u64 w, x, ok, digit, upper, mask;
+		__u32 left;
+
+		if (8 * j >= len)
+			break;
+		left = len - 8 * j;
+		mask = left >= 8 ? ~0ULL : (1ULL << (8 * (left & 7))) - 1;
+		w = sp_load64(&n->wire[pos + 8 * j]) & mask;
+		/* bytes to judge: not the padding, not the length byte (both made an 'a') */
+		x = (w & mask) | (SP_BYTES('a') & ~mask);
+		if (j == 0)
+			x = (x & ~0xffULL) | 'a';
+		if (x & SP_BYTES(0x80))
+			return SP_BAD(NAME_BAD);
+		upper = SP_IN_RANGE(x, 'A', 'Z');
+		x |= upper >> 2;
+		digit = SP_IN_RANGE(x, '0', '9');
+		ok = SP_IN_RANGE(x, 'a', 'z') | digit | SP_IN_RANGE(x, '-', '-') |
+		     SP_IN_RANGE(x, '_', '_');
+		if (ok != SP_BYTES(0x80))
+			return SP_BAD(NAME_BAD);
+		if (j == 0)
+			digit |= 0x80;
+		all_digits &= digit | (SP_BYTES(0x80) & ~mask) | ~SP_BYTES(0x80);
+		w |= upper >> 2;
+		sp_store64(&n->wire[pos + 8 * j],
+			   w | (sp_load64(&n->wire[pos + 8 * j]) & ~mask));
+		v3 ^= w;
+		sp_sip_round(&v0, &v1, &v2, &v3);
+		v0 ^= w;
+	}
+	n->digits = all_digits == ~0ULL;
+	n->v[0] = v0;
+	n->v[1] = v1;
+	n->v[2] = v2;
+	n->v[3] = v3;
+	v2 ^= 0xff;
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	n->hash[i] = v0 ^ v1 ^ v2 ^ v3;
+	return SP_MORE;
+}
+
+/*
+ * Checks the name in n->wire[] (wire form, any case, uncompressed), makes it lower case, and sets
+ * len, labels, start[] and hash[]. Returns SP_DONE or a negative reason. The root alone is not a
+ * valid name here. Bytes behind the root byte are not touched, except within the word it stands in.
+ */
+SP_INLINE int sp_name_scan(struct sp_name *n)
+{
+	__u32 i, labels;
+	int r = SP_MORE;
+
+	n->pos = 0;
+	n->labels = 0;
+	for (i = 0; i < SP_LABELS_MAX + 1; i++) {
+		r = sp_name_label(n);
+		if (r != SP_MORE)
+			break;
+	}
+	if (r != SP_DONE)
+		return r < 0 ? r : SP_BAD(NAME_LABELS);
+	labels = n->labels;
+	if (labels == 0)
+		return SP_BAD(NAME_BAD);
+	sp_name_hash_start(n);
+	for (i = 0; i < SP_LABELS_MAX; i++) {
+		if (i >= labels)
+			break;
+		r = sp_name_absorb(n, labels - 1 - i);
+		if (r < 0)
+			return r;
+		if (i == 0 && n->digits)
+			return SP_BAD(NAME_BAD);
+	}
+	return SP_DONE;
+}
+
+/* One label of a text name, from its end: turns the dot before it into its length. */
+SP_STEP int sp_name_dot(struct sp_name *n)
+{
+	__u32 end, i;
+
+	if (!n)
+		return SP_BAD(NAME_BAD);
+	end = n->pos; /* offset in wire[] of the last byte of the label */
+	for (i = 0; i < SP_LABEL_MAX + 1; i++) {
+		__u32 at = end - i;
+
+		if (at == 0 || at > SP_NAME_MAX)
+			break;
+		if (n->wire[at] == '.')
+			break;
+	}
+	if (i == 0)
+		return SP_BAD(NAME_BAD); /* empty label */
+	if (i > SP_LABEL_MAX)
+		return SP_BAD(NAME_LENGTH);
+	end -= i;
+	if (end > SP_NAME_MAX)
+		return SP_BAD(NAME_BAD);
+	n->wire[end] = i;
+	if (end == 0)
+		return SP_DONE;
+	n->pos = end - 1;
+	if (end == 1)
+		return SP_BAD(NAME_BAD); /* a dot at the very start */
+	return SP_MORE;
+}
+
+/*
+ * Turns a text name (RFC 1123: labels joined by dots, one trailing dot allowed) into a scanned name.
+ * The caller has put its `len` bytes at n->wire + 1. Returns as sp_name_scan().
+ */
+SP_INLINE int sp_name_from_text(struct sp_name *n, __u32 len)
+{
+	__u32 i;
+	int r = SP_MORE;
+
+	if (len == 0)
+		return SP_BAD(NAME_BAD);
+	if (len > SP_NAME_MAX - 1)
+		return SP_BAD(NAME_LENGTH);
+	if (n->wire[len] == '.')
+		len -= 1;
+	if (len == 0)
+		return SP_BAD(NAME_BAD);
+	if (len > SP_NAME_MAX - 2)
+		return SP_BAD(NAME_LENGTH);
+	n->wire[len + 1] = 0;
+	n->pos = len;
+	for (i = 0; i < SP_LABELS_MAX + 1; i++) {
+		r = sp_name_dot(n);
+		if (r != SP_MORE)
+			break;
+	}
+	if (r != SP_DONE)
+		return r < 0 ? r : SP_BAD(NAME_LABELS);
+	return sp_name_scan(n);
+}
+
+#endif
