@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * inject.c - UDP datagrams to a local socket as if they came from somebody else.
+ *
+ * How it works. A raw socket with the header included (raw(7)) sends a packet whose source is the
+ * resolver and whose destination is the client, an address of this namespace. Output routing finds a
+ * local route for it, so the packet goes through the loopback device and is delivered with the route
+ * that it was sent by: input routing, and with it the reverse path filter and the martian checks
+ * (127/8 as the source of a packet to another address), is not asked again. So a resolver that is
+ * remote, on loopback or an address of this host is all the same, whatever rp_filter says.
+ *
+ * The sender is not the sandbox: the packet passes this process's cgroup on the way out, and the
+ * client's ingress hook on the way in. Conntrack sees it in both directions, so a query that was
+ * sent through a DNAT (Docker's 127.0.0.11) is answered from the address behind the NAT, and the
+ * reply is translated back.
+ *
+ * What must not happen: that a packet leaves the host. The destination is taken from a packet that
+ * the kernel saw the sandbox send, and sandboxes have neither raw sockets nor IP_TRANSPARENT; should
+ * the address have been removed since, IPv4 is kept from being routed by MSG_DONTROUTE (it can still
+ * reach a neighbour on the link), IPv6 is routed.
+ *
+ * Link-local (fe80::/10) destinations are ambiguous without a scope, and a struct sp_request has no
+ * interface. They are sent with scope 0: the kernel then takes the interface that has the address,
+ * or the first one if several have the same; a client bound to another one does not get its answer
+ * and times out. Resolvers given by link-local address are rare (RFC 4007 6; RFC 8106 5.1 allows
+ * them in router advertisements), and only answers to *denied* queries are affected.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/udp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "inject.h"
+
+#ifndef IPV6_HDRINCL
+#define IPV6_HDRINCL 36 /* Linux 4.20, 715f504b1189 */
+#endif
+
+#define HOP_LIMIT 64 /* RFC 1700; never used up, the packet makes no hop */
+
+struct sp_injector {
+	int fd4, fd6; /* -1: the kernel has no such family */
+};
+
+int sp_injector_open(struct sp_injector **ret_injector)
+{
+	struct sp_injector *injector;
+	int on = 1, r;
+
+	injector = malloc(sizeof(*injector));
+	if (!injector)
+		return -ENOMEM;
+	injector->fd4 = -1;
+	injector->fd6 = -1;
+
+	injector->fd4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	if (injector->fd4 < 0) {
+		r = -errno;
+		goto fail;
+	}
+	/* IPPROTO_RAW implies it; said for who reads a trace */
+	if (setsockopt(injector->fd4, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) < 0) {
+		r = -errno;
+		goto fail;
+	}
+	injector->fd6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+	if (injector->fd6 < 0) {
+		if (errno != EAFNOSUPPORT) {
+			r = -errno;
+			goto fail;
+		}
+	} else if (setsockopt(injector->fd6, IPPROTO_IPV6, IPV6_HDRINCL, &on, sizeof(on)) < 0 &&
+		   errno != ENOPROTOOPT) {
+		/* older kernels have no such option for IPv6, and do it for IPPROTO_RAW anyway */
+		r = -errno;
+		goto fail;
+	}
+	*ret_injector = injector;
+	return 0;
+fail:
+	sp_injector_close(injector);
+	return r;
+}
+
+void sp_injector_close(struct sp_injector *injector)
+{
+	if (!injector)
+		return;
+	if (injector->fd4 >= 0)
+		close(injector->fd4);
+	if (injector->fd6 >= 0)
+		close(injector->fd6);
+	free(injector);
+}
+
+/* One's complement sum of big-endian words (RFC 1071), an odd last byte padded with zero. */
+static uint32_t sum_words(uint32_t sum, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	size_t i;
+
+	for (i = 0; i + 1 < len; i += 2)
+		sum += (uint32_t)p[i] << 8 | p[i + 1];
+	if (len & 1)
+		sum += (uint32_t)p[len - 1] << 8;
+	return sum;
+}
+
+static uint16_t sum_finish(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons(~sum & 0xffff);
+}
+
+/*
+ * Over the pseudo-header and the datagram (RFC 768; RFC 8200 8.1, where it is mandatory). The
+ * addresses are the last `addr_len` bytes of their 16. The two pseudo-headers differ in their layout
+ * and in nothing that a sum would notice.
+ */
+static uint16_t udp_checksum(const uint8_t *src, const uint8_t *dst, size_t addr_len,
+			     const struct udphdr *udp, size_t udp_len)
+{
+	uint32_t sum = IPPROTO_UDP + udp_len;
+	uint16_t check;
+
+	sum = sum_words(sum, src + 16 - addr_len, addr_len);
+	sum = sum_words(sum, dst + 16 - addr_len, addr_len);
+	sum = sum_words(sum, udp, udp_len);
+	check = sum_finish(sum);
+	return check ? check : 0xffff; /* zero would say "no checksum" */
+}
+
+static bool is_mapped(const uint8_t addr[16])
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(addr, prefix, sizeof(prefix)) == 0;
+}
+
+int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16], uint16_t sport,
+		  const uint8_t dst[16], uint16_t dport, const void *payload, size_t len)
+{
+	union {
+		struct {
+			struct iphdr ip;
+			struct udphdr udp;
+			uint8_t payload[SP_INJECT_MAX];
+		} v4;
+		struct {
+			struct ip6_hdr ip;
+			struct udphdr udp;
+			uint8_t payload[SP_INJECT_MAX];
+		} v6;
+	} packet;
+	struct udphdr udp = { .source = htons(sport), .dest = htons(dport) };
+	size_t udp_len = sizeof(udp) + len;
+	ssize_t sent;
+
+	if (family != AF_INET && family != AF_INET6)
+		return -EINVAL;
+	if (is_mapped(src) != (family == AF_INET) || is_mapped(dst) != (family == AF_INET))
+		return -EINVAL;
+	if (len > SP_INJECT_MAX)
+		return -EMSGSIZE;
+	udp.len = htons(udp_len);
+
+	if (family == AF_INET) {
+		struct sockaddr_in to = { .sin_family = AF_INET };
+		struct iphdr ip = {
+			.version = 4,
+			.ihl = sizeof(ip) / 4,
+			.tot_len = htons(sizeof(ip) + udp_len),
+			.frag_off = htons(IP_DF),
+			.ttl = HOP_LIMIT,
+			.protocol = IPPROTO_UDP,
+		};
+
+		memcpy(&ip.saddr, src + 12, sizeof(ip.saddr));
+		memcpy(&ip.daddr, dst + 12, sizeof(ip.daddr));
+		ip.check = sum_finish(sum_words(0, &ip, sizeof(ip)));
+		to.sin_addr.s_addr = ip.daddr;
+		packet.v4.ip = ip;
+		packet.v4.udp = udp;
+		if (len)
+			memcpy(packet.v4.payload, payload, len);
+		packet.v4.udp.check = udp_checksum(src, dst, 4, &packet.v4.udp, udp_len);
+		sent = sendto(injector->fd4, &packet.v4, sizeof(ip) + udp_len, MSG_DONTROUTE,
+			      (struct sockaddr *)&to, sizeof(to));
+	} else {
+		/* the port of a raw IPv6 address is a protocol: zero, for that of the socket */
+		struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
+		struct ip6_hdr ip = { 0 };
+
+		if (injector->fd6 < 0)
+			return -EAFNOSUPPORT;
+		ip.ip6_flow = htonl(6u << 28);
+		ip.ip6_plen = htons(udp_len);
+		ip.ip6_nxt = IPPROTO_UDP;
+		ip.ip6_hlim = HOP_LIMIT;
+		memcpy(&ip.ip6_src, src, sizeof(ip.ip6_src));
+		memcpy(&ip.ip6_dst, dst, sizeof(ip.ip6_dst));
+		to.sin6_addr = ip.ip6_dst;
+		packet.v6.ip = ip;
+		packet.v6.udp = udp;
+		if (len)
+			memcpy(packet.v6.payload, payload, len);
+		packet.v6.udp.check = udp_checksum(src, dst, 16, &packet.v6.udp, udp_len);
+		sent = sendto(injector->fd6, &packet.v6, sizeof(ip) + udp_len, 0,
+			      (struct sockaddr *)&to, sizeof(to));
+	}
+	return sent < 0 ? -errno : 0;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sockdiag.c - destroying sockets of other processes. The only file that sees netlink.
+ *
+ * How a socket is found. The kernel looks up the ends of a SOCK_DESTROY request as it would look up
+ * the receiver of a packet (inet_diag_find_one_icsk(), udp_diag_destroy()). From that follow two
+ * things.
+ *
+ * - An AF_INET look-up walks the same hash of IPv4 ends in which dual-stack sockets stand that talk
+ *   to ::ffff:a.b.c.d, and an AF_INET6 request with two mapped addresses is turned into the former.
+ *   So one request, of the family of the packets, is enough for them.
+ * - If there is no such connection, the look-up goes on to a listener on src:sport (TCP), or an
+ *   unconnected socket there (UDP). The cookie keeps the wrong socket from being destroyed. Without
+ *   one, the socket is first asked for, must have just these ends, and is then destroyed by its own
+ *   cookie.
+ *
+ * SOCK_DESTROY is Linux 4.5 (64be0aed59ad, c1e64e298b8c), for UDP 4.9 (5d77dca82839).
+ */
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <libmnl/libmnl.h>
+
+#include "sockdiag.h"
+
+#define REPLY_SIZE 8192
+#define REPLY_TIMEOUT_MS 1000 /* netlink answers at once; a kernel that does not must not hang us */
+
+struct sp_sockdiag {
+	struct mnl_socket *socket;
+	unsigned int sequence;
+};
+
+int sp_sockdiag_open(struct sp_sockdiag **ret_diag)
+{
+	struct timeval timeout = { .tv_sec = REPLY_TIMEOUT_MS / 1000,
+				   .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000 };
+	struct sp_sockdiag *diag;
+	int r;
+
+	diag = calloc(1, sizeof(*diag));
+	if (!diag)
+		return -ENOMEM;
+	diag->socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	if (!diag->socket) {
+		r = -errno;
+		goto fail;
+	}
+	if (mnl_socket_bind(diag->socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    setsockopt(mnl_socket_get_fd(diag->socket), SOL_SOCKET, SO_RCVTIMEO, &timeout,
+		       sizeof(timeout)) < 0) {
+		r = -errno;
+		goto fail;
+	}
+	*ret_diag = diag;
+	return 0;
+fail:
+	sp_sockdiag_close(diag);
+	return r;
+}
+
+void sp_sockdiag_close(struct sp_sockdiag *diag)
+{
+	if (!diag)
+		return;
+	if (diag->socket)
+		mnl_socket_close(diag->socket);
+	free(diag);
+}
+
+static int keep_socket(const struct nlmsghdr *header, void *data)
+{
+	struct inet_diag_msg *found = data;
+
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*found))
+		return MNL_CB_ERROR;
+	memcpy(found, mnl_nlmsg_get_payload(header), sizeof(*found));
+	return MNL_CB_STOP;
+}
+
+/* Sends one request and reads its one answer: an acknowledgement, an error, or a socket. */
+static int ask(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
+	       const struct inet_diag_req_v2 *request, struct inet_diag_msg *found)
+{
+	char buffer[REPLY_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	unsigned int sequence = ++diag->sequence;
+	struct nlmsghdr *header;
+	ssize_t len;
+
+	header = mnl_nlmsg_put_header(buffer);
+	header->nlmsg_type = type;
+	header->nlmsg_flags = NLM_F_REQUEST | flags;
+	header->nlmsg_seq = sequence;
+	memcpy(mnl_nlmsg_put_extra_header(header, sizeof(*request)), request, sizeof(*request));
+	if (mnl_socket_sendto(diag->socket, header, header->nlmsg_len) < 0)
+		return -errno;
+	for (;;) {
+		len = mnl_socket_recvfrom(diag->socket, buffer, sizeof(buffer));
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		/* the answer to an earlier request that was given up on */
+		if ((size_t)len >= sizeof(*header) &&
+		    ((struct nlmsghdr *)buffer)->nlmsg_seq != sequence)
+			continue;
+		if (mnl_cb_run(buffer, len, sequence, mnl_socket_get_portid(diag->socket),
+			       keep_socket, found) < 0)
+			return -errno;
+		return 0;
+	}
+}
+
+static void put_addr(uint32_t to[4], int family, const uint8_t addr[16])
+{
+	if (family == AF_INET)
+		memcpy(to, addr + 12, 4);
+	else
+		memcpy(to, addr, 16);
+}
+
+/* The ends are compared as packets have them: a dual-stack socket reports mapped addresses. */
+static bool same_addr(const struct inet_diag_msg *found, const uint32_t addr[4],
+		      const uint8_t wanted[16])
+{
+	uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };
+
+	if (found->idiag_family != AF_INET)
+		return memcmp(addr, wanted, 16) == 0;
+	memcpy(mapped + 12, addr, 4);
+	return memcmp(mapped, wanted, 16) == 0;
+}
+
+static bool is_mapped(const uint8_t addr[16])
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(addr, prefix, sizeof(prefix)) == 0;
+}
+
+int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, const uint8_t src[16],
+			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint64_t cookie)
+{
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = family,
+		.sdiag_protocol = protocol,
+		.idiag_states = ~0u,
+		.id.idiag_sport = htons(sport),
+		.id.idiag_dport = htons(dport),
+	};
+	struct inet_diag_msg found = { 0 };
+	int r;
+
+	if (family != AF_INET && family != AF_INET6)
+		return -EINVAL;
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return -EINVAL;
+	if (is_mapped(src) != (family == AF_INET) || is_mapped(dst) != (family == AF_INET))
+		return -EINVAL;
+	put_addr(request.id.idiag_src, family, src);
+	put_addr(request.id.idiag_dst, family, dst);
+	request.id.idiag_cookie[0] = cookie;
+	request.id.idiag_cookie[1] = cookie >> 32;
+
+	if (cookie == SP_COOKIE_ANY) {
+		r = ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
+		if (r < 0)
+			return r;
+		if (found.id.idiag_sport != request.id.idiag_sport ||
+		    found.id.idiag_dport != request.id.idiag_dport ||
+		    !same_addr(&found, found.id.idiag_src, src) ||
+		    !same_addr(&found, found.id.idiag_dst, dst))
+			return -ENOENT;
+		memcpy(request.id.idiag_cookie, found.id.idiag_cookie,
+		       sizeof(request.id.idiag_cookie));
+	}
+	r = ask(diag, SOCK_DESTROY, NLM_F_ACK, &request, &found);
+	/* the ends are there, the cookie is another's (sock_diag_check_cookie()) */
+	return r == -ESTALE ? -ENOENT : r;
+}
+
+int sp_sockdiag_probe(void)
+{
+	struct sockaddr_in listen_addr = { .sin_family = AF_INET,
+					   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in client_addr = { 0 };
+	uint8_t lo[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
+	struct sp_sockdiag *diag = NULL;
+	int listener = -1, client = -1, r;
+	socklen_t len = sizeof(listen_addr);
+	char byte;
+
+	r = sp_sockdiag_open(&diag);
+	if (r < 0)
+		return r;
+	/* nothing is accepted: a connection in the backlog is a connection */
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 ||
+	    bind(listener, (struct sockaddr *)&listen_addr, sizeof(listen_addr)) < 0 ||
+	    listen(listener, 1) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&listen_addr, &len) < 0)
+		goto fail_errno;
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	len = sizeof(client_addr);
+	if (client < 0 ||
+	    connect(client, (struct sockaddr *)&listen_addr, sizeof(listen_addr)) < 0 ||
+	    getsockname(client, (struct sockaddr *)&client_addr, &len) < 0)
+		goto fail_errno;
+	r = sp_sockdiag_destroy(diag, AF_INET, IPPROTO_TCP, lo, ntohs(client_addr.sin_port), lo,
+				ntohs(listen_addr.sin_port), SP_COOKIE_ANY);
+	if (r < 0)
+		goto out;
+	r = recv(client, &byte, 1, MSG_DONTWAIT) < 0 && errno == ECONNABORTED ? 0 : -EIO;
+	goto out;
+
+fail_errno:
+	r = -errno;
+out:
+	if (client >= 0)
+		close(client);
+	if (listener >= 0)
+		close(listener);
+	sp_sockdiag_close(diag);
+	return r;
+}
