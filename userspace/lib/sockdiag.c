@@ -82,8 +82,10 @@ static int keep_socket(const struct nlmsghdr *header, void *data)
 {
 	struct inet_diag_msg *found = data;
 
-	if (mnl_nlmsg_get_payload_len(header) < sizeof(*found))
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*found)) {
+		errno = EBADMSG;
 		return MNL_CB_ERROR;
+	}
 	memcpy(found, mnl_nlmsg_get_payload(header), sizeof(*found));
 	return MNL_CB_STOP;
 }
@@ -159,6 +161,7 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 		.id.idiag_dport = htons(dport),
 	};
 	struct inet_diag_msg found = { 0 };
+	struct inet_diag_req_v2 lookup;
 	int r;
 
 	if (family != AF_INET && family != AF_INET6)
@@ -173,7 +176,15 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 	request.id.idiag_cookie[1] = cookie >> 32;
 
 	if (cookie == SP_COOKIE_ANY) {
-		r = ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
+		lookup = request;
+		/* udp_dump_one() takes the ends the other way round, "for historical reasons" */
+		if (protocol == IPPROTO_UDP) {
+			memcpy(lookup.id.idiag_src, request.id.idiag_dst, 16);
+			memcpy(lookup.id.idiag_dst, request.id.idiag_src, 16);
+			lookup.id.idiag_sport = request.id.idiag_dport;
+			lookup.id.idiag_dport = request.id.idiag_sport;
+		}
+		r = ask(diag, SOCK_DIAG_BY_FAMILY, 0, &lookup, &found);
 		if (r < 0)
 			return r;
 		if (found.id.idiag_sport != request.id.idiag_sport ||
@@ -195,6 +206,8 @@ int sp_sockdiag_probe(void)
 					   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_in client_addr = { 0 };
 	uint8_t lo[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
+	/* for a firewall that eats packets on lo */
+	struct timeval timeout = { .tv_sec = REPLY_TIMEOUT_MS / 1000 };
 	struct sp_sockdiag *diag = NULL;
 	int listener = -1, client = -1, r;
 	socklen_t len = sizeof(listen_addr);
@@ -213,6 +226,7 @@ int sp_sockdiag_probe(void)
 	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	len = sizeof(client_addr);
 	if (client < 0 ||
+	    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
 	    connect(client, (struct sockaddr *)&listen_addr, sizeof(listen_addr)) < 0 ||
 	    getsockname(client, (struct sockaddr *)&client_addr, &len) < 0)
 		goto fail_errno;
@@ -224,7 +238,7 @@ int sp_sockdiag_probe(void)
 	goto out;
 
 fail_errno:
-	r = -errno;
+	r = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 out:
 	if (client >= 0)
 		close(client);
