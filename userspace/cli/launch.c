@@ -1,0 +1,1029 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * launch.c - from a privileged parent to a command that can only use the network through sockets
+ * that the kernel programs see.
+ *
+ * Theory of operation
+ * -------------------
+ * The cgroup programs see sockets of families INET and INET6 that were made inside the cgroup. So
+ * the command must start inside (not be moved in later), must inherit no other socket, must not
+ * make sockets of other families, must not leave the cgroup, must not undo the programs, and must
+ * not have a helper outside do its networking. One stage shuts each of these ways. The child walks
+ * through the stages in order; the first that fails is reported to the parent over a pipe (stage,
+ * errno) and the child exits without exec: a sandbox starts whole or not at all.
+ *
+ *  place         The child is born in the cgroup (CLONE_INTO_CGROUP), or is moved there by the
+ *                parent and then told to go on. It looks for itself in cgroup.procs. It must not
+ *                do anything of the caller's before that, and must not go on when the parent died
+ *                first. There is no PR_SET_PDEATHSIG: once started, the command and its
+ *                enforcement outlive the parent.
+ *  descriptors   Everything from 3 up is closed but the report pipe, which closes on exec: a socket
+ *                made before the join is attributed to the caller's cgroup for ever (threats.md B1).
+ *                0, 1 and 2 are checked by the parent, sp_launch_check_standard().
+ *  mounts        A private mount namespace, in which
+ *                 - sockets that answer host names without DNS are covered, so look-ups use DNS,
+ *                   where they can be decided and can teach (B5); container and bus sockets by
+ *                   option (B4). Where a daemon has a directory of its own, the directory is
+ *                   covered: a mount on a socket goes away when a restarting daemon unlinks it.
+ *                   A socket whose directory did not exist at start cannot be covered;
+ *                 - every cgroup2 mount is read-only, so that a root sandbox, or one in a
+ *                   delegated subtree, cannot write itself out (B3);
+ *                 - every bpffs is covered: root owns the pins, and removing a pinned link opens
+ *                   the sandbox;
+ *                 - for a root sandbox, /proc/sys and sysrq-trigger are read-only: core_pattern
+ *                   and modprobe name programs that the kernel starts outside, with no capability
+ *                   asked for.
+ *                It must not change what the host sees: propagation is cut first. A nested user
+ *                namespace cannot take these mounts off again; the kernel locks them.
+ *  bounding      Capabilities leave the bounding set. Before `user`: it takes CAP_SETPCAP.
+ *  user          Groups, then group, then user; all three ids of each.
+ *  capabilities  The listed capabilities leave effective, permitted, inheritable and (by kernel
+ *                rule) ambient. Below uid 0 nothing is left to drop as a rule; root keeps what
+ *                installing packages takes.
+ *  privileges    no_new_privs: set-uid programs and file capabilities give nothing back.
+ *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), and the two
+ *                terminal ioctls that type into the caller's shell. Late, since it forbids what
+ *                earlier stages may need.
+ *  verify        Looks at the result as the kernel reports it, and refuses to go on if a stage did
+ *                not do what its return value said.
+ *  environment   HOME, USER, LOGNAME, SHELL of the new user. Signal mask, dispositions and limits
+ *                as sallyport found them.
+ *  exec          execvp, as the target user: what that user cannot execute is not found by root.
+ *
+ * Under audit_only nothing may be blocked: only place, mounts (only what DNS answers alike; a
+ * failure is a warning), user, environment and exec are walked.
+ *
+ * The child never changes its session or process group: the terminal stays the command's.
+ *
+ * Known limits, which SECURITY.md repeats: a process of the same user outside the sandbox can be
+ * traced or its files written, and a root sandbox can write the host's files. `--user` with a user
+ * of its own shuts both.
+ */
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <linux/netlink.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <dirent.h>
+#include <unistd.h>
+
+#include "launch.h"
+
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL /* Linux 5.7 */
+#endif
+#ifndef CAP_PERFMON
+#define CAP_PERFMON 38 /* Linux 5.8 */
+#define CAP_BPF 39
+#endif
+#ifndef CAP_CHECKPOINT_RESTORE
+#define CAP_CHECKPOINT_RESTORE 40 /* Linux 5.9 */
+#endif
+#ifndef SOCK_PACKET
+#define SOCK_PACKET 10
+#endif
+
+static const char *const stage_names[SP_STAGES] = {
+	[SP_STAGE_START] = "start a process",
+	[SP_STAGE_PLACE] = "enter the cgroup",
+	[SP_STAGE_DESCRIPTORS] = "close descriptors",
+	[SP_STAGE_MOUNTS] = "hide files",
+	[SP_STAGE_BOUNDING] = "limit capabilities",
+	[SP_STAGE_USER] = "change the user",
+	[SP_STAGE_CAPS] = "drop capabilities",
+	[SP_STAGE_PRIVILEGES] = "set no_new_privs",
+	[SP_STAGE_FILTER] = "load the system call filter",
+	[SP_STAGE_VERIFY] = "verify the sandbox",
+	[SP_STAGE_ENVIRONMENT] = "prepare the environment",
+	[SP_STAGE_EXEC] = "execute",
+};
+
+/* What the child tells its parent. Less than PIPE_BUF, so it arrives whole. */
+struct report {
+	int stage;
+	int error;   /* errno */
+	int warning; /* 1: the child went on */
+	char what[200];
+};
+
+/* ---- tables --------------------------------------------------------------------------------- */
+
+const struct sp_hidden sp_hidden_paths[] = {
+	{"/run/systemd/resolve", SP_HIDE_BUT_FILES, SP_HIDE_ALWAYS,
+	 "nss-resolve asks systemd-resolved by varlink, not DNS"},
+	{"/run/nscd", SP_HIDE_DIRECTORY, SP_HIDE_ALWAYS, "nscd resolves names for its clients"},
+	{"/var/run/nscd", SP_HIDE_DIRECTORY, SP_HIDE_ALWAYS, "nscd resolves names for its clients"},
+	{"/var/run/.nscd_socket", SP_HIDE_SOCKET, SP_HIDE_ALWAYS, "nscd, old place"},
+	{"/run/avahi-daemon", SP_HIDE_DIRECTORY, SP_HIDE_ENFORCED,
+	 "nss-mdns sends names to the local network by avahi"},
+	{"/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
+	{"/var/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
+	{"/run/docker", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "docker's own sockets"},
+	{"/run/containerd", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "containerd starts containers"},
+	{"/run/k3s", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "containerd of k3s"},
+	{"/run/podman", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "podman starts containers"},
+	{"/run/crio", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "cri-o starts containers"},
+	{"/run/buildkit", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "buildkit starts containers"},
+	{"/run/libvirt", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "libvirt starts machines"},
+	{"/run/incus", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "incus starts containers"},
+	{"/var/lib/incus/unix.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION, "incus starts containers"},
+	{"/var/lib/lxd/unix.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION, "lxd starts containers"},
+	{"/var/snap/lxd/common/lxd/unix.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION,
+	 "lxd starts containers"},
+	{"/run/snapd.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION, "snapd installs and starts programs"},
+	{"/run/dbus", SP_HIDE_DIRECTORY, SP_HIDE_OPTION,
+	 "services of the system bus, systemd and resolved among them"},
+	{"/run/systemd/private", SP_HIDE_SOCKET, SP_HIDE_OPTION, "systemd starts units"},
+	{"%r/bus", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the session bus"},
+	{"%r/systemd", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "the user's systemd starts units"},
+	{"%r/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "rootless docker"},
+	{"%r/podman", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "rootless podman"},
+	{"%r/containerd-rootless", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "rootless containerd"},
+	{"$DOCKER_HOST", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
+	{"$CONTAINER_HOST", SP_HIDE_SOCKET, SP_HIDE_OPTION, "podman starts containers"},
+	{"$DBUS_SESSION_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the session bus"},
+	{"$DBUS_SYSTEM_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the system bus"},
+	{NULL, SP_HIDE_SOCKET, SP_HIDE_OPTION, NULL},
+};
+
+const struct sp_dropped_cap sp_dropped_caps[] = {
+	{CAP_NET_RAW, "packet sockets pass no cgroup hook"},
+	{CAP_NET_ADMIN, "TUN devices, marks, transparent proxying, routes"},
+	{CAP_SYS_ADMIN, "setns, mount, and detaching programs"},
+	{CAP_BPF, "reads and writes the maps that hold the policy"},
+	{CAP_PERFMON, "tracing programs read other processes' memory"},
+	{CAP_SYS_PTRACE, "takes over, or takes sockets from, processes outside"},
+	{CAP_SYS_MODULE, "kernel code"},
+	{CAP_SYS_RAWIO, "physical memory and ports"},
+	{CAP_SYS_BOOT, "kexec"},
+	{CAP_MKNOD, "device nodes of memory and disks"},
+	{CAP_DAC_READ_SEARCH, "open_by_handle_at walks around the mount namespace"},
+	{CAP_MAC_ADMIN, "changes the host's security modules"},
+	{CAP_MAC_OVERRIDE, "ignores the host's security modules"},
+	{CAP_CHECKPOINT_RESTORE, "clone3 set_tid, and other processes' memory maps"},
+	{CAP_SYSLOG, "kernel addresses"},
+	{CAP_AUDIT_CONTROL, "silences the host's audit"},
+	{CAP_SYS_TIME, "moves the clock that certificates and audit lines rest on"},
+};
+
+const size_t sp_dropped_caps_len = sizeof(sp_dropped_caps) / sizeof(sp_dropped_caps[0]);
+
+/*
+ * Socket families that the sandbox may have. NETLINK only with NETLINK_ROUTE: getifaddrs() and
+ * getaddrinfo() need it.
+ */
+static const unsigned int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+
+/* ---- hidden paths --------------------------------------------------------------------------- */
+
+/* The path in "unix:///run/x", "unix:path=/run/x,guid=..." or "unix:/run/x". */
+static bool address_path(const char *address, char path[PATH_MAX])
+{
+	const char *from;
+	size_t len;
+
+	if (!address || strncmp(address, "unix:", 5))
+		return false;
+	from = address + 5;
+	if (!strncmp(from, "path=", 5))
+		from += 5;
+	while (from[0] == '/' && from[1] == '/')
+		from++;
+	len = strcspn(from, ",;");
+	if (*from != '/' || len >= PATH_MAX)
+		return false;
+	memcpy(path, from, len);
+	path[len] = '\0';
+	return true;
+}
+
+bool sp_hidden_path(const struct sp_hidden *hidden, uid_t uid, char path[PATH_MAX])
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char logind[64];
+	int len;
+
+	if (hidden->path[0] == '$')
+		return address_path(getenv(hidden->path + 1), path);
+	/* logind's directory first: under sudo the variable is gone, or another user's. */
+	snprintf(logind, sizeof(logind), "/run/user/%u", uid);
+	if (!access(logind, F_OK) || !runtime || *runtime != '/')
+		runtime = logind;
+	if (strncmp(hidden->path, "%r/", 3))
+		len = snprintf(path, PATH_MAX, "%s", hidden->path);
+	else
+		len = snprintf(path, PATH_MAX, "%s/%s", runtime, hidden->path + 3);
+	return len > 0 && len < PATH_MAX;
+}
+
+/* ---- stage: place --------------------------------------------------------------------------- */
+
+/* Looks for the calling process in cgroup.procs: 0, or -ESRCH. */
+static int in_cgroup(int cgroup_fd)
+{
+	int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *procs = fd < 0 ? NULL : fdopen(fd, "r");
+	int r = -ESRCH;
+	long pid;
+
+	if (!procs)
+		return -errno;
+	while (r && fscanf(procs, "%ld", &pid) == 1)
+		if (pid == (long)getpid())
+			r = 0;
+	fclose(procs);
+	return r;
+}
+
+static int child_place(const struct sp_launch *launch, int go)
+{
+	ssize_t len;
+	char byte;
+
+	do {
+		len = read(go, &byte, 1);
+	} while (len < 0 && errno == EINTR);
+	if (len != 1)
+		_exit(125); /* the parent is gone: nobody is there to hear of it */
+	return launch->cgroup_fd < 0 ? 0 : in_cgroup(launch->cgroup_fd);
+}
+
+/* ---- stage: descriptors --------------------------------------------------------------------- */
+
+static int child_descriptors(int report)
+{
+	if (report > 3 && syscall(SYS_close_range, 3u, (unsigned int)report - 1, 0u))
+		return -errno;
+	if (syscall(SYS_close_range, (unsigned int)report + 1, ~0u, 0u))
+		return -errno;
+	return 0;
+}
+
+int sp_launch_check_standard(struct sp_error **err)
+{
+	static const char *const names[] = {"standard input", "standard output", "standard error"};
+
+	for (int fd = 0; fd <= 2; fd++) {
+		int family = AF_UNIX;
+		socklen_t len = sizeof(family);
+
+		if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family != AF_UNIX)
+			return sp_error_set(err, -EPERM, "%s is a network socket made outside the "
+					    "sandbox, which no hook would see; put a pipe between "
+					    "(cat | sallyport ... | cat)", names[fd]);
+	}
+	return 0;
+}
+
+/* ---- stage: mounts -------------------------------------------------------------------------- */
+
+struct cover {
+	const char *at; /* for the report: where it failed */
+	uid_t uid;
+};
+
+/* A tmpfs, not attached anywhere yet. */
+static int make_tmpfs(void)
+{
+	int fs, fd = -1;
+
+	fs = (int)syscall(SYS_fsopen, "tmpfs", 1u /* FSOPEN_CLOEXEC */);
+	if (fs < 0)
+		return -errno;
+	/* Owned by root and not writable: what the command sees there, it did not put there. */
+	if (syscall(SYS_fsconfig, fs, 1u /* SET_STRING */, "mode", "0755", 0) ||
+	    syscall(SYS_fsconfig, fs, 1u, "size", "4m", 0) ||
+	    syscall(SYS_fsconfig, fs, 6u /* CMD_CREATE */, NULL, NULL, 0) ||
+	    (fd = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */,
+			       2u | 4u | 8u /* NOSUID, NODEV, NOEXEC */)) < 0)
+		fd = -errno;
+	close(fs);
+	return fd;
+}
+
+/* Copies regular files of at most 1 MiB; anything else, sockets above all, stays behind. */
+static int copy_files(int from_dir, int to_dir)
+{
+	int dup = fcntl(from_dir, F_DUPFD_CLOEXEC, 3);
+	DIR *dir = dup < 0 ? NULL : fdopendir(dup);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		if (dup >= 0)
+			close(dup);
+		return r;
+	}
+	while (!r && (entry = readdir(dir))) {
+		struct stat st;
+		int from, to;
+		off_t done = 0;
+
+		if (fstatat(from_dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
+		    !S_ISREG(st.st_mode) || st.st_size > 1 << 20)
+			continue;
+		from = openat(from_dir, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (from < 0)
+			continue;
+		to = openat(to_dir, entry->d_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			    st.st_mode & 0755);
+		if (to < 0 || fchmod(to, st.st_mode & 0755) ||
+		    fchown(to, st.st_uid, st.st_gid)) {
+			r = -errno;
+		} else {
+			char buf[4096];
+			ssize_t len;
+
+			while (!r && done < 1 << 20 && (len = read(from, buf, sizeof(buf))) > 0) {
+				if (write(to, buf, (size_t)len) != len)
+					r = -EIO;
+				done += len;
+			}
+		}
+		if (to >= 0)
+			close(to);
+		close(from);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int remount_read_only(const char *path, unsigned long flags)
+{
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL))
+		return -errno;
+	return 0;
+}
+
+/* Mounts an empty read-only directory over `path`. 0 also where there is nothing to cover. */
+static int cover_directory(const char *path, bool keep_files)
+{
+	int target, tmpfs = -1, r = 0;
+
+	target = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	tmpfs = make_tmpfs();
+	if (tmpfs < 0)
+		r = tmpfs;
+	if (!r && keep_files)
+		r = copy_files(target, tmpfs);
+	if (!r && syscall(SYS_move_mount, tmpfs, "", target, "", 0x44u /* both EMPTY_PATH */))
+		r = -errno;
+	if (!r)
+		r = remount_read_only(path, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	if (tmpfs >= 0)
+		close(tmpfs);
+	close(target);
+	return r;
+}
+
+static int cover_socket(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode)) /* covered already, or not what the variable says it is */
+		return 0;
+	return mount("/dev/null", path, NULL, MS_BIND, NULL) ? -errno : 0;
+}
+
+static int hide_paths(const struct sp_launch *launch, uid_t uid, char at[PATH_MAX])
+{
+	for (const struct sp_hidden *hidden = sp_hidden_paths; hidden->path; hidden++) {
+		int r;
+
+		if (hidden->when == SP_HIDE_ENFORCED && !launch->enforce)
+			continue;
+		/* By option only, and an option that blocks has no place in audit_only. */
+		if (hidden->when == SP_HIDE_OPTION && (!launch->hide_sockets || !launch->enforce))
+			continue;
+		if (!sp_hidden_path(hidden, uid, at))
+			continue;
+		r = hidden->how == SP_HIDE_SOCKET ?
+			    cover_socket(at) :
+			    cover_directory(at, hidden->how == SP_HIDE_BUT_FILES);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* /proc/self/mountinfo writes space, tab, newline and backslash as \ooo. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (char *s = text; *s; to++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
+			*to = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 4;
+		} else {
+			*to = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+static unsigned long mount_flags(char *options)
+{
+	static const struct {
+		const char *name;
+		unsigned long flag;
+	} known[] = {
+		{"nosuid", MS_NOSUID},	   {"nodev", MS_NODEV},		  {"noexec", MS_NOEXEC},
+		{"noatime", MS_NOATIME},   {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME},
+	};
+	unsigned long flags = 0;
+	char *save = NULL;
+
+	for (char *o = strtok_r(options, ",", &save); o; o = strtok_r(NULL, ",", &save))
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			if (!strcmp(o, known[i].name))
+				flags |= known[i].flag;
+	return flags;
+}
+
+/* cgroup2: read-only. bpf: covered. proc(5) has the fields of mountinfo. */
+static int guard_kernel_mounts(char at[PATH_MAX])
+{
+	FILE *info = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t size = 0;
+	int r = 0;
+
+	if (!info)
+		return -errno;
+	while (!r && getline(&line, &size, info) > 0) {
+		char *save = NULL, *point = NULL, *options = NULL, *type = NULL;
+		struct statfs fs;
+		int field = 0;
+
+		for (char *word = strtok_r(line, " \n", &save); word;
+		     word = strtok_r(NULL, " \n", &save), field++) {
+			if (field == 4)
+				point = word;
+			else if (field == 5)
+				options = word;
+			else if (field > 5 && !strcmp(word, "-"))
+				break;
+		}
+		type = strtok_r(NULL, " \n", &save);
+		if (!point || !options || !type || (strcmp(type, "cgroup2") && strcmp(type, "bpf")))
+			continue;
+		unescape(point);
+		snprintf(at, PATH_MAX, "%s", point);
+		/* Another file system on top (or an unreachable place): nobody gets there by path. */
+		if (statfs(point, &fs))
+			continue;
+		if (!strcmp(type, "cgroup2") && fs.f_type == CGROUP2_SUPER_MAGIC)
+			r = remount_read_only(point, mount_flags(options));
+		else if (!strcmp(type, "bpf") && fs.f_type == BPF_FS_MAGIC)
+			r = cover_directory(point, false);
+	}
+	free(line);
+	fclose(info);
+	return r;
+}
+
+static int guard_proc(char at[PATH_MAX])
+{
+	static const char *const paths[] = {"/proc/sys", "/proc/sysrq-trigger"};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		int r;
+
+		snprintf(at, PATH_MAX, "%s", paths[i]);
+		if (mount(paths[i], paths[i], NULL, MS_BIND, NULL)) {
+			if (errno == ENOENT)
+				continue;
+			return -errno;
+		}
+		r = remount_read_only(paths[i], MS_NOSUID | MS_NODEV | MS_NOEXEC);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* A working directory in a covered place would still lead to what is below the cover. */
+static int leave_covered(void)
+{
+	char path[PATH_MAX];
+	struct stat by_path, now;
+
+	if (!getcwd(path, sizeof(path)) || *path != '/' || stat(".", &now))
+		return chdir("/") ? -errno : 0;
+	if (stat(path, &by_path))
+		/* Not allowed to look, as on a network file system: then nothing was covered. */
+		return errno == ENOENT && chdir("/") ? -errno : 0;
+	if (by_path.st_dev == now.st_dev && by_path.st_ino == now.st_ino)
+		return 0;
+	return chdir(path) ? -errno : 0;
+}
+
+static int child_mounts(const struct sp_launch *launch, uid_t uid, char at[PATH_MAX])
+{
+	int r;
+
+	snprintf(at, PATH_MAX, "mount namespace");
+	if (unshare(CLONE_NEWNS))
+		return -errno;
+	/* Private, not slave: nothing that is mounted outside later may uncover what is covered. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	r = hide_paths(launch, uid, at);
+	if (!r && launch->enforce)
+		r = guard_kernel_mounts(at);
+	if (!r && launch->enforce && uid == 0 && !launch->keep_caps)
+		r = guard_proc(at);
+	if (!r && launch->enforce) {
+		snprintf(at, PATH_MAX, "working directory");
+		r = leave_covered();
+	}
+	return r;
+}
+
+/* ---- stages: bounding, user, capabilities, privileges --------------------------------------- */
+
+int sp_launch_drop_bounding(void)
+{
+	for (size_t i = 0; i < sp_dropped_caps_len; i++) {
+		unsigned int cap = sp_dropped_caps[i].cap;
+
+		/* EINVAL: a capability that this kernel does not have is nobody's. */
+		if (prctl(PR_CAPBSET_READ, cap) <= 0)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
+			return -errno;
+	}
+	return 0;
+}
+
+int sp_launch_drop_caps(void)
+{
+	unsigned int last = CAP_LAST_CAP;
+
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_get_caps_process())
+		return -EIO;
+	for (size_t i = 0; i < sp_dropped_caps_len; i++) {
+		if (sp_dropped_caps[i].cap > last)
+			continue;
+		if (capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE,
+				 sp_dropped_caps[i].cap))
+			return -EIO;
+	}
+	/* The bounding set went before, while CAP_SETPCAP was there for it; ambient follows these. */
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		return -EPERM;
+	return 0;
+}
+
+static int child_user(const struct sp_identity *identity)
+{
+	uid_t uids[3];
+	gid_t gids[3];
+
+	if (!identity->change)
+		return 0;
+	if (setgroups((size_t)identity->groups_len, identity->groups) ||
+	    setresgid(identity->gid, identity->gid, identity->gid) ||
+	    setresuid(identity->uid, identity->uid, identity->uid))
+		return -errno;
+	if (getresgid(&gids[0], &gids[1], &gids[2]) || getresuid(&uids[0], &uids[1], &uids[2]))
+		return -errno;
+	for (int i = 0; i < 3; i++)
+		if (uids[i] != identity->uid || gids[i] != identity->gid)
+			return -EPERM;
+	return 0;
+}
+
+/* ---- stage: filter -------------------------------------------------------------------------- */
+/*
+ * seccomp sees 64-bit registers; the kernel takes an int from them, and the ABI leaves the upper
+ * half undefined. A comparison of all 64 bits is wrong both ways: 0x100000028 would slip past a
+ * deny-list of exact values and arrive as AF_VSOCK, and 0x100000002 is a legitimate AF_INET. So all
+ * comparisons are masked to 32 bits. libseccomp has no "masked not in": the complement of the
+ * allow-list is spelled out as 28 values below 32, and one rule for each of the bits 5 to 31.
+ */
+#define LOW32 0xffffffffULL
+
+static int deny(scmp_filter_ctx filter, int error, int call, unsigned int len,
+		const struct scmp_arg_cmp *args)
+{
+	return seccomp_rule_add_exact_array(filter, SCMP_ACT_ERRNO((unsigned int)error), call, len,
+					    args);
+}
+
+static bool family_allowed(unsigned int family)
+{
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		if (families[i] == family)
+			return true;
+	return false;
+}
+
+static int filter_families(scmp_filter_ctx filter, int call)
+{
+	struct scmp_arg_cmp arg;
+	int r = 0;
+
+	_Static_assert(AF_UNIX < 32 && AF_INET < 32 && AF_INET6 < 32 && AF_NETLINK < 32,
+		       "every family from 32 up is refused by its high bits");
+	for (unsigned int family = 0; family < 32 && !r; family++) {
+		if (family_allowed(family))
+			continue;
+		arg = SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, (scmp_datum_t)family);
+		r = deny(filter, EAFNOSUPPORT, call, 1, &arg);
+	}
+	for (unsigned int bit = 5; bit < 32 && !r; bit++) {
+		arg = SCMP_A0_64(SCMP_CMP_MASKED_EQ, 1ULL << bit, 1ULL << bit);
+		r = deny(filter, EAFNOSUPPORT, call, 1, &arg);
+	}
+	return r;
+}
+
+static int filter_sockets(scmp_filter_ctx filter)
+{
+	static const int uring[] = {SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+				    SCMP_SYS(io_uring_register)};
+	struct scmp_arg_cmp args[2];
+	int r;
+
+	r = filter_families(filter, SCMP_SYS(socket));
+	if (!r)
+		r = filter_families(filter, SCMP_SYS(socketpair));
+	/* NETLINK of another protocol than ROUTE, which is 0: any bit set. */
+	args[0] = SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, (scmp_datum_t)AF_NETLINK);
+	for (unsigned int bit = 0; bit < 32 && !r; bit++) {
+		args[1] = SCMP_A2_64(SCMP_CMP_MASKED_EQ, 1ULL << bit, 1ULL << bit);
+		r = deny(filter, EPROTONOSUPPORT, SCMP_SYS(socket), 2, args);
+	}
+	/*
+	 * socket(AF_INET, SOCK_PACKET) is an old spelling of AF_PACKET, which __sock_create() still
+	 * understands (net/socket.c, "uglymoron"). Only the low four bits are the type.
+	 */
+	if (!r) {
+		args[0] = SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xfULL, (scmp_datum_t)SOCK_PACKET);
+		r = deny(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, args);
+	}
+	/* IORING_OP_SOCKET makes sockets that no filter sees; without it programs fall back. */
+	for (size_t i = 0; i < sizeof(uring) / sizeof(uring[0]) && !r; i++)
+		r = deny(filter, ENOSYS, uring[i], 0, NULL);
+	return r;
+}
+
+int sp_launch_load_filter(bool sockets, bool bpf)
+{
+	/*
+	 * TIOCSTI types into the terminal that sallyport was started from, TIOCLINUX pastes into a
+	 * console: what is typed there runs outside, as soon as the shell reads it. The command is an
+	 * unsigned int (CVE-2019-7303 in a peer was a 64-bit comparison here).
+	 */
+	static const unsigned int ioctls[] = {TIOCSTI, TIOCLINUX};
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int r;
+
+	if (!filter)
+		return -ENOMEM;
+	/*
+	 * Foreign ABIs (i386, x32; AArch32): socketcall() hides its arguments in memory, so such a
+	 * process is killed. An errno instead would make a 32-bit program run on with every call
+	 * failing; SIGSYS is clear, and `run` says what it means.
+	 */
+	r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	/* Before Linux 5.16 a filter also turned a speculation mitigation on, at a cost. */
+	if (!r)
+		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+	if (!r && sockets)
+		r = filter_sockets(filter);
+	if (!r && bpf)
+		r = deny(filter, EPERM, SCMP_SYS(bpf), 0, NULL);
+	for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && !r; i++) {
+		struct scmp_arg_cmp arg = SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW32,
+						     (scmp_datum_t)ioctls[i]);
+
+		r = deny(filter, EPERM, SCMP_SYS(ioctl), 1, &arg);
+	}
+	if (!r)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r;
+}
+
+/* ---- stage: verify -------------------------------------------------------------------------- */
+
+static int child_verify(const struct sp_launch *launch, const char **ret_what)
+{
+	*ret_what = "no_new_privs";
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return -EPERM;
+	*ret_what = "seccomp";
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
+		return -EPERM;
+	*ret_what = "socket families";
+	if (!launch->keep_families &&
+	    (syscall(SYS_socket, AF_ALG, SOCK_SEQPACKET, 0) >= 0 || errno != EAFNOSUPPORT))
+		return -EPERM;
+	*ret_what = "capabilities";
+	if (launch->keep_caps)
+		return 0;
+	if (capng_get_caps_process())
+		return -EIO;
+	for (size_t i = 0; i < sp_dropped_caps_len; i++) {
+		unsigned int cap = sp_dropped_caps[i].cap;
+
+		if (prctl(PR_CAPBSET_READ, cap) == 1 ||
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
+			return -EPERM;
+		if (cap <= CAP_LAST_CAP && (capng_have_capability(CAPNG_EFFECTIVE, cap) ||
+					    capng_have_capability(CAPNG_PERMITTED, cap) ||
+					    capng_have_capability(CAPNG_INHERITABLE, cap)))
+			return -EPERM;
+	}
+	return 0;
+}
+
+/* ---- stage: environment --------------------------------------------------------------------- */
+
+void sp_before_save(struct sp_before *ret_before)
+{
+	memset(ret_before, 0, sizeof(*ret_before));
+	sigprocmask(SIG_SETMASK, NULL, &ret_before->mask);
+	sigaction(SIGPIPE, NULL, &ret_before->sigpipe);
+	sigaction(SIGCHLD, NULL, &ret_before->sigchld);
+	/* libbpf raises what it needs for its maps. */
+	ret_before->rlimits = !getrlimit(RLIMIT_MEMLOCK, &ret_before->memlock) &&
+			      !getrlimit(RLIMIT_NOFILE, &ret_before->nofile);
+}
+
+static int child_restore(const struct sp_before *before)
+{
+	if (before->rlimits && (setrlimit(RLIMIT_MEMLOCK, &before->memlock) ||
+				setrlimit(RLIMIT_NOFILE, &before->nofile)))
+		return -errno;
+	if (sigaction(SIGPIPE, &before->sigpipe, NULL) || sigaction(SIGCHLD, &before->sigchld, NULL))
+		return -errno;
+	return 0;
+}
+
+static int child_environment(const struct sp_identity *identity)
+{
+	static const char *const sudo[] = {"SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND"};
+	char number[16];
+
+	if (!identity->change)
+		return 0;
+	snprintf(number, sizeof(number), "%u", identity->uid);
+	if (setenv("HOME", identity->home ? identity->home : "/", 1) ||
+	    setenv("USER", identity->name ? identity->name : number, 1) ||
+	    setenv("LOGNAME", identity->name ? identity->name : number, 1) ||
+	    setenv("SHELL", identity->shell ? identity->shell : "/bin/sh", 1))
+		return -errno;
+	/* They say "this is root on behalf of": no longer so, and programs act on them. */
+	for (size_t i = 0; i < sizeof(sudo) / sizeof(sudo[0]) && identity->from_sudo; i++)
+		unsetenv(sudo[i]);
+	return 0;
+}
+
+/* ---- the child ------------------------------------------------------------------------------ */
+
+static void tell(int report, int stage, int error, bool warning, const char *what)
+{
+	struct report record = {.stage = stage, .error = error, .warning = warning};
+	ssize_t len;
+
+	snprintf(record.what, sizeof(record.what), "%s", what ? what : "");
+	do {
+		len = write(report, &record, sizeof(record));
+	} while (len < 0 && errno == EINTR);
+}
+
+static void __attribute__((noreturn)) fail(int report, enum sp_stage stage, int r, const char *what)
+{
+	tell(report, stage, -r, false, what);
+	_exit(125);
+}
+
+static void __attribute__((noreturn)) child(const struct sp_launch *launch, int go, int report)
+{
+	const struct sp_identity *identity = launch->identity;
+	uid_t uid = identity->change ? identity->uid : getuid();
+	const char *what = NULL;
+	char at[PATH_MAX] = "";
+	int r;
+
+	r = child_place(launch, go);
+	if (r)
+		fail(report, SP_STAGE_PLACE, r, NULL);
+	/* Until exec (which sets it again) no process of the target user may trace this one. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	/* While root: limits may have been raised above what the target user may set. */
+	r = child_restore(launch->before);
+	if (r)
+		fail(report, SP_STAGE_ENVIRONMENT, r, "limits and signals");
+	if (launch->enforce) {
+		r = child_descriptors(report);
+		if (r)
+			fail(report, SP_STAGE_DESCRIPTORS, r, NULL);
+	}
+	r = child_mounts(launch, uid, at);
+	if (r && launch->enforce)
+		fail(report, SP_STAGE_MOUNTS, r, at);
+	else if (r)
+		tell(report, SP_STAGE_MOUNTS, -r, true, at);
+	if (launch->enforce && !launch->keep_caps) {
+		r = sp_launch_drop_bounding();
+		if (r)
+			fail(report, SP_STAGE_BOUNDING, r, NULL);
+	}
+	r = child_user(identity);
+	if (r)
+		fail(report, SP_STAGE_USER, r, NULL);
+	if (launch->enforce && !launch->keep_caps) {
+		r = sp_launch_drop_caps();
+		if (r)
+			fail(report, SP_STAGE_CAPS, r, NULL);
+	}
+	if (launch->enforce) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+			fail(report, SP_STAGE_PRIVILEGES, -errno, NULL);
+		r = sp_launch_load_filter(!launch->keep_families, !launch->keep_caps);
+		if (r)
+			fail(report, SP_STAGE_FILTER, r, NULL);
+		r = child_verify(launch, &what);
+		if (r)
+			fail(report, SP_STAGE_VERIFY, r, what);
+	}
+	r = child_environment(identity);
+	if (r)
+		fail(report, SP_STAGE_ENVIRONMENT, r, NULL);
+	if (sigprocmask(SIG_SETMASK, &launch->before->mask, NULL))
+		fail(report, SP_STAGE_ENVIRONMENT, -errno, "signal mask");
+	execvp(launch->argv[0], launch->argv);
+	fail(report, SP_STAGE_EXEC, -errno, launch->argv[0]);
+}
+
+/* ---- the parent ----------------------------------------------------------------------------- */
+
+/* Moves a process that waits for its go into the cgroup. */
+static int place(int cgroup_fd, pid_t pid)
+{
+	int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (dprintf(fd, "%ld\n", (long)pid) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/*
+ * Forks into the cgroup. Where clone3 is missing (before Linux 5.7, or filtered away by a container's
+ * seccomp profile), or the cgroup refuses for a reason of its own, a plain fork is moved there, and
+ * that write has the last word.
+ */
+static pid_t fork_into(int cgroup_fd, bool *ret_placed)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (__u64)cgroup_fd,
+	};
+	long pid;
+
+	*ret_placed = true;
+	if (cgroup_fd < 0)
+		return fork();
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid >= 0)
+		return (pid_t)pid;
+	*ret_placed = false;
+	return fork();
+}
+
+/* Reads reports until exec (or the end of the child) closes the pipe. */
+static int hear(int report, struct sp_launched *launched, struct sp_error **err)
+{
+	struct report record;
+	int result = 0;
+
+	for (;;) {
+		ssize_t len = read(report, &record, sizeof(record));
+		char *more = NULL;
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len != (ssize_t)sizeof(record))
+			return result;
+		record.what[sizeof(record.what) - 1] = '\0';
+		if (record.stage < 0 || record.stage >= SP_STAGES)
+			record.stage = SP_STAGE_START;
+		if (record.warning) {
+			if (asprintf(&more, "%scannot %s: %s: %s\n",
+				     launched->warnings ? launched->warnings : "",
+				     stage_names[record.stage], record.what,
+				     strerror(record.error)) >= 0) {
+				free(launched->warnings);
+				launched->warnings = more;
+			}
+			continue;
+		}
+		launched->stage = (enum sp_stage)record.stage;
+		result = record.error > 0 ? -record.error : -EIO;
+		if (record.stage == SP_STAGE_EXEC && record.error == ENOENT)
+			sp_error_set(err, result, "%s: command not found", record.what);
+		else if (record.stage == SP_STAGE_EXEC)
+			sp_error_set(err, result, "%s: cannot execute: %s", record.what,
+				     strerror(record.error));
+		else
+			sp_error_set(err, result, "cannot %s%s%s: %s", stage_names[record.stage],
+				     record.what[0] ? ": " : "", record.what,
+				     strerror(record.error));
+	}
+}
+
+static void close_pipe(int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_launched,
+		    struct sp_error **err)
+{
+	int go[2] = {-1, -1}, report[2] = {-1, -1}, r = 0, status;
+	struct sp_launched launched = {.pid = -1, .stage = SP_STAGE_START};
+	bool placed;
+
+	if (pipe2(go, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
+		r = sp_error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
+		goto out;
+	}
+	launched.pid = fork_into(launch->cgroup_fd, &placed);
+	if (launched.pid < 0) {
+		r = sp_error_set(err, -errno, "cannot start a process: %s", strerror(errno));
+		goto out;
+	}
+	if (launched.pid == 0) {
+		close(go[1]);
+		close(report[0]);
+		child(launch, go[0], report[1]);
+	}
+	close(go[0]);
+	close(report[1]);
+	go[0] = report[1] = -1;
+	if (!placed) {
+		launched.stage = SP_STAGE_PLACE;
+		r = place(launch->cgroup_fd, launched.pid);
+		if (r)
+			sp_error_set(err, r, "cannot move a process into the cgroup: %s",
+				     strerror(-r));
+	}
+	/* A child that is not told to go on sees the pipe close, and exits. */
+	if (!r && write(go[1], "", 1) != 1)
+		r = sp_error_set(err, -EPIPE, "the child died before it could start");
+	close(go[1]);
+	go[1] = -1;
+	if (!r) {
+		launched.stage = SP_STAGE_EXEC;
+		r = hear(report[0], &launched, err);
+	}
+	if (r) {
+		while (waitpid(launched.pid, &status, 0) < 0 && errno == EINTR)
+			;
+		launched.pid = -1;
+	}
+out:
+	close_pipe(go);
+	close_pipe(report);
+	*ret_launched = launched;
+	return r;
+}
