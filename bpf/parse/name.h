@@ -53,7 +53,6 @@ SP_INLINE void sp_name_hash_start(struct sp_name *n)
 	n->v[1] = n->seed[1] ^ 0x646f72616e646f6dULL;
 	n->v[2] = n->seed[0] ^ 0x6c7967656e657261ULL;
 	n->v[3] = n->seed[1] ^ 0x7465646279746573ULL;
-	n->digits = 0;
 }
 
 /* Bit 7 of each byte of the result: the byte of x (each < 128) is in [low, high]. */
@@ -91,10 +90,49 @@ SP_STEP int sp_name_label(struct sp_name *n)
 	return SP_MORE;
 }
 
+/* One word of a label: checks, lower-cases and absorbs its first `left` bytes (at most 8). */
+SP_STEP int sp_name_word(struct sp_name *n, __u32 at, __u32 left, __u32 first)
+{
+	__u64 w, x, ok, digit, upper, mask, v0, v1, v2, v3;
+
+	if (!n || at > SP_NAME_MAX || left == 0)
+		return SP_BAD(NAME_BAD);
+	mask = left >= 8 ? ~0ULL : (1ULL << (8 * (left & 7))) - 1;
+	w = sp_load64(&n->wire[at]);
+	/* bytes to judge: neither what lies behind the label nor its length byte (both made an 'a') */
+	if (first)
+		x = (w & mask & ~0xffULL) | (SP_BYTES('a') & ~mask) | 'a';
+	else
+		x = (w & mask) | (SP_BYTES('a') & ~mask);
+	upper = SP_IN_RANGE(x & ~SP_BYTES(0x80), 'A', 'Z');
+	x |= upper >> 2;
+	digit = SP_IN_RANGE(x & ~SP_BYTES(0x80), '0', '9');
+	ok = SP_IN_RANGE(x & ~SP_BYTES(0x80), 'a', 'z') | digit |
+	     SP_IN_RANGE(x & ~SP_BYTES(0x80), '-', '-') | SP_IN_RANGE(x & ~SP_BYTES(0x80), '_', '_');
+	if (ok != SP_BYTES(0x80) || (x & SP_BYTES(0x80)))
+		return SP_BAD(NAME_BAD);
+	if (first)
+		digit |= 0x80;
+	n->digits &= (digit | (SP_BYTES(0x80) & ~mask)) == SP_BYTES(0x80);
+	w |= upper >> 2;
+	sp_store64(&n->wire[at], w);
+	w &= mask;
+	v0 = n->v[0];
+	v1 = n->v[1];
+	v2 = n->v[2];
+	v3 = n->v[3] ^ w;
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	n->v[0] = v0 ^ w;
+	n->v[1] = v1;
+	n->v[2] = v2;
+	n->v[3] = v3;
+	return SP_MORE;
+}
+
 /* Checks, lower-cases and absorbs label i; labels must be taken from the last to the first. */
 SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
 {
-	__u64 v0, v1, v2, v3, all_digits = ~0ULL;
+	__u64 v0, v1, v2, v3;
 	__u32 pos, len, j;
 
 	if (!n || i >= SP_LABELS_MAX)
@@ -103,48 +141,20 @@ SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
 	if (pos >= SP_NAME_MAX)
 		return SP_BAD(NAME_BAD);
 	len = n->wire[pos] + 1; /* with its length byte */
+	n->digits = 1;
+	for (j = 0; j < 64; j += 8) {
+		int r;
+
+		if (j >= len)
+			break;
+		r = sp_name_word(n, pos + j, len - j, j == 0);
+		if (r < 0)
+			return r;
+	}
 	v0 = n->v[0];
 	v1 = n->v[1];
-	v2 = n->v[2];
+	v2 = n->v[2] ^ 0xff;
 	v3 = n->v[3];
-	for (j = 0; j < 8; j++) {
-		__u64 w, x, ok, digit, upper, mask;
-		__u32 left;
-
-		if (8 * j >= len)
-			break;
-		left = len - 8 * j;
-		mask = left >= 8 ? ~0ULL : (1ULL << (8 * (left & 7))) - 1;
-		w = sp_load64(&n->wire[pos + 8 * j]) & mask;
-		/* bytes to judge: not the padding, not the length byte (both made an 'a') */
-		x = (w & mask) | (SP_BYTES('a') & ~mask);
-		if (j == 0)
-			x = (x & ~0xffULL) | 'a';
-		if (x & SP_BYTES(0x80))
-			return SP_BAD(NAME_BAD);
-		upper = SP_IN_RANGE(x, 'A', 'Z');
-		x |= upper >> 2;
-		digit = SP_IN_RANGE(x, '0', '9');
-		ok = SP_IN_RANGE(x, 'a', 'z') | digit | SP_IN_RANGE(x, '-', '-') |
-		     SP_IN_RANGE(x, '_', '_');
-		if (ok != SP_BYTES(0x80))
-			return SP_BAD(NAME_BAD);
-		if (j == 0)
-			digit |= 0x80;
-		all_digits &= digit | (SP_BYTES(0x80) & ~mask) | ~SP_BYTES(0x80);
-		w |= upper >> 2;
-		sp_store64(&n->wire[pos + 8 * j],
-			   w | (sp_load64(&n->wire[pos + 8 * j]) & ~mask));
-		v3 ^= w;
-		sp_sip_round(&v0, &v1, &v2, &v3);
-		v0 ^= w;
-	}
-	n->digits = all_digits == ~0ULL;
-	n->v[0] = v0;
-	n->v[1] = v1;
-	n->v[2] = v2;
-	n->v[3] = v3;
-	v2 ^= 0xff;
 	sp_sip_round(&v0, &v1, &v2, &v3);
 	sp_sip_round(&v0, &v1, &v2, &v3);
 	sp_sip_round(&v0, &v1, &v2, &v3);
@@ -153,15 +163,16 @@ SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
 }
 
 /*
- * Checks the name in n->wire[] (wire form, any case, uncompressed), makes it lower case, and sets
- * len, labels, start[] and hash[]. Returns SP_DONE or a negative reason. The root alone is not a
- * valid name here. Bytes behind the root byte are not touched, except within the word it stands in.
+ * Finds the labels of the name in n->wire[] (wire form, uncompressed): sets len, labels and start[].
+ * Returns SP_DONE or a negative reason; says nothing about the bytes within the labels.
  */
-SP_INLINE int sp_name_scan(struct sp_name *n)
+SP_STEP int sp_name_labels(struct sp_name *n)
 {
-	__u32 i, labels;
+	__u32 i;
 	int r = SP_MORE;
 
+	if (!n)
+		return SP_BAD(NAME_BAD);
 	n->pos = 0;
 	n->labels = 0;
 	for (i = 0; i < SP_LABELS_MAX + 1; i++) {
@@ -169,8 +180,19 @@ SP_INLINE int sp_name_scan(struct sp_name *n)
 		if (r != SP_MORE)
 			break;
 	}
-	if (r != SP_DONE)
-		return r < 0 ? r : SP_BAD(NAME_LABELS);
+	if (r == SP_MORE)
+		return SP_BAD(NAME_LABELS);
+	return r;
+}
+
+/* Checks the bytes of the labels found, makes them lower case, and sets hash[]. The root: NAME_BAD. */
+SP_STEP int sp_name_hash(struct sp_name *n)
+{
+	__u32 i, labels;
+	int r;
+
+	if (!n)
+		return SP_BAD(NAME_BAD);
 	labels = n->labels;
 	if (labels == 0)
 		return SP_BAD(NAME_BAD);
@@ -187,6 +209,14 @@ SP_INLINE int sp_name_scan(struct sp_name *n)
 	return SP_DONE;
 }
 
+/* Both of the above: a whole check of a name in wire form. SP_DONE or a negative reason. */
+SP_INLINE int sp_name_scan(struct sp_name *n)
+{
+	int r = sp_name_labels(n);
+
+	return r == SP_DONE ? sp_name_hash(n) : r;
+}
+
 /* One label of a text name, from its end: turns the dot before it into its length. */
 SP_STEP int sp_name_dot(struct sp_name *n)
 {
@@ -198,7 +228,10 @@ SP_STEP int sp_name_dot(struct sp_name *n)
 	for (i = 0; i < SP_LABEL_MAX + 1; i++) {
 		__u32 at = end - i;
 
-		if (at == 0 || at > SP_NAME_MAX)
+		SP_BARRIER(at);
+		if (at > SP_NAME_MAX)
+			return SP_BAD(NAME_BAD);
+		if (at == 0)
 			break;
 		if (n->wire[at] == '.')
 			break;
@@ -208,6 +241,7 @@ SP_STEP int sp_name_dot(struct sp_name *n)
 	if (i > SP_LABEL_MAX)
 		return SP_BAD(NAME_LENGTH);
 	end -= i;
+	SP_BARRIER(end);
 	if (end > SP_NAME_MAX)
 		return SP_BAD(NAME_BAD);
 	n->wire[end] = i;
@@ -223,12 +257,12 @@ SP_STEP int sp_name_dot(struct sp_name *n)
  * Turns a text name (RFC 1123: labels joined by dots, one trailing dot allowed) into a scanned name.
  * The caller has put its `len` bytes at n->wire + 1. Returns as sp_name_scan().
  */
-SP_INLINE int sp_name_from_text(struct sp_name *n, __u32 len)
+SP_STEP int sp_name_from_text(struct sp_name *n, __u32 len)
 {
 	__u32 i;
 	int r = SP_MORE;
 
-	if (len == 0)
+	if (!n || len == 0)
 		return SP_BAD(NAME_BAD);
 	if (len > SP_NAME_MAX - 1)
 		return SP_BAD(NAME_LENGTH);

@@ -36,27 +36,35 @@
 #define SP_DONE 1
 #define SP_BAD(code) (-(int)SP_REASON_##code)
 
-/* Unaligned 64-bit loads and stores; byte 0 is the least significant on both sides. */
-struct sp_u64_unaligned {
-	__u64 v;
-} __attribute__((packed, may_alias));
-
+/*
+ * Unaligned 64-bit loads and stores; byte 0 is the least significant on both sides. In BPF the plain
+ * access is used, because clang splits a packed one into bytes; the verifier accepts it on every
+ * architecture with efficient unaligned access (x86-64 and arm64 among them).
+ */
+#ifdef __bpf__
 SP_INLINE __u64 sp_load64(const void *p)
 {
-	__u64 v = ((const struct sp_u64_unaligned *)p)->v;
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	v = __builtin_bswap64(v);
-#endif
-	return v;
+	return *(const __u64 *)p;
 }
 
 SP_INLINE void sp_store64(void *p, __u64 v)
 {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	v = __builtin_bswap64(v);
-#endif
-	((struct sp_u64_unaligned *)p)->v = v;
+	*(__u64 *)p = v;
 }
+#else
+SP_INLINE __u64 sp_load64(const void *p)
+{
+	__u64 v;
+
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
+}
+
+SP_INLINE void sp_store64(void *p, __u64 v)
+{
+	v = htole64(v);
+	memcpy(p, &v, sizeof(v));
+}
+#endif
 
 #endif

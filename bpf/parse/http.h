@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * http.h - the Host of a clear-text HTTP/1 request (RFC 9112 3, 5, 6; RFC 9110 7.2).
+ *
+ * A head is read line by line; lines are found in pieces of 64 bytes. What two readers could
+ * understand differently is refused rather than interpreted: bare LF, folded lines, white space
+ * before a colon, two Host or Content-Length fields, a body whose end cannot be told from its head.
+ */
+#ifndef SP_PARSE_HTTP_H
+#define SP_PARSE_HTTP_H
+
+#include "name.h"
+#include "stream.h"
+#include "tls.h"
+
+#define SP_HTTP_METHOD_MAX 32u
+
+struct sp_http {
+	__u32 off;    /* cursor: bytes looked at */
+	__u32 line;   /* offset of the line that is being looked for */
+	__u32 spaces; /* in this line */
+	__u32 first_space, last_space, colon; /* offsets in this line; 0: none */
+	__u32 lines;	       /* complete ones so far */
+	__u32 host, host_len;  /* the authority in the Host field, with its port; host 0: none */
+	__u32 name_len;	       /* of the host without port */
+	__u32 target, target_len; /* authority of an absolute-form target; target 0: origin form */
+	__u32 head;	       /* bytes of the head, empty line included */
+	__u64 body;	       /* Content-Length */
+	__u8 has_length, has_connection, has_upgrade, host_ip;
+	__u8 no_host; /* the Host field is there and empty */
+	__u8 zero[7];
+};
+
+#define SP_HTTP_LINE 2 /* a whole line: h->line .. h->off - 2 */
+
+SP_INLINE int sp_http_token(__u32 c)
+{
+	/* RFC 9110 5.6.2 tchar */
+	if (c >= '0' && c <= '9')
+		return 1;
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
+		return 1;
+	return c == '!' || c == '#' || c == '$' || c == '%' || c == '&' || c == '\'' || c == '*' ||
+	       c == '+' || c == '-' || c == '.' || c == '^' || c == '_' || c == '`' || c == '|' ||
+	       c == '~';
+}
+
+/* One byte of the head: SP_MORE, SP_HTTP_LINE at the end of a line, or a reason. */
+SP_STEP int sp_http_byte(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 c, off;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	off = h->off;
+	c = sp_get8(s, off);
+	h->off = off + 1;
+	if (c > ' ' && c != ':' && c != 0x7f)
+		return SP_MORE;
+	if (c == ' ') {
+		if (!h->spaces)
+			h->first_space = off;
+		h->last_space = off;
+		h->spaces++;
+		return SP_MORE;
+	}
+	if (c == ':') {
+		if (!h->colon)
+			h->colon = off;
+		return SP_MORE;
+	}
+	if (c == '\r') {
+		if (off + 1 < s->len && sp_get8(s, off + 1) != '\n')
+			return SP_BAD(HTTP_MALFORMED);
+		return SP_MORE;
+	}
+	if (c == '\n') {
+		if (off == 0 || sp_get8(s, off - 1) != '\r')
+			return SP_BAD(HTTP_MALFORMED);
+		return SP_HTTP_LINE;
+	}
+	return c == '\t' ? SP_MORE : SP_BAD(HTTP_MALFORMED);
+}
+
+/* Up to 64 bytes. */
+SP_STEP int sp_http_scan(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 i;
+	int r = SP_MORE;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	for (i = 0; i < 64; i++) {
+		if (h->off >= s->len)
+			return SP_DONE; /* all there is */
+		r = sp_http_byte(s, h);
+		if (r != SP_MORE)
+			break;
+	}
+	return r;
+}
+
+/* Lower-cased eight bytes at off, for comparing field names. */
+SP_INLINE __u64 sp_http_word(const struct sp_stream *s, __u32 off)
+{
+	__u64 w;
+
+	SP_BARRIER(off);
+	if (off >= SP_STREAM_MAX)
+		return 0;
+	w = sp_load64(&s->data[off]);
+	return w | (SP_IN_RANGE(w & ~SP_BYTES(0x80), 'A', 'Z') & ~w) >> 2;
+}
+
+#define SP_WORD(a, b, c, d, e, f, g, h)                                                            \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+/* The method at the start of the stream, as soon as it can be told: SP_DONE, SP_MORE or a reason. */
+SP_STEP int sp_http_method(const struct sp_stream *s)
+{
+	__u32 i, c = 0;
+	__u64 w;
+
+	if (!s)
+		return SP_BAD(HTTP_MALFORMED);
+	for (i = 0; i < SP_HTTP_METHOD_MAX + 1; i++) {
+		if (i >= s->len)
+			return SP_MORE;
+		c = sp_get8(s, i);
+		if (!sp_http_token(c))
+			break;
+	}
+	if (i == 0 || c != ' ')
+		return SP_BAD(HTTP_NOT_HTTP);
+	w = sp_load64(&s->data[0]);
+	if (i == 7 && w == SP_WORD('C', 'O', 'N', 'N', 'E', 'C', 'T', ' '))
+		return SP_BAD(HTTP_NOT_HTTP);
+	if (i == 3 && (w & 0xffffffff) == SP_WORD('P', 'R', 'I', ' ', 0, 0, 0, 0))
+		return SP_BAD(HTTP_NOT_HTTP);
+	return SP_DONE;
+}
+
+/* One byte of the authority in an absolute-form target: SP_DONE at its end. */
+SP_STEP int sp_http_authority(const struct sp_stream *s, struct sp_http *h, __u32 end)
+{
+	__u32 i;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	for (i = 0; i < 256; i++) {
+		__u32 at = h->target + i, c;
+
+		if (at >= end)
+			break;
+		c = sp_get8(s, at);
+		if (c == '/' || c == '?' || c == '#')
+			break;
+	}
+	if (i == 0 || i == 256)
+		return SP_BAD(HTTP_HOST);
+	h->target_len = i;
+	return SP_DONE;
+}
+
+/* METHOD SP target SP HTTP/1.x: the line is h->line .. h->off - 2. SP_MORE or a reason. */
+SP_STEP int sp_http_request_line(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 end, target, c;
+	__u64 w;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	end = h->off - 2;
+	if (h->spaces != 2 || h->last_space + 9 != end)
+		return SP_BAD(HTTP_MALFORMED);
+	if (h->last_space + 1 >= SP_STREAM_MAX)
+		return SP_BAD(HTTP_MALFORMED);
+	w = sp_load64(&s->data[h->last_space + 1]);
+	if (w != SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '0') &&
+	    w != SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1'))
+		return SP_BAD(HTTP_MALFORMED);
+	target = h->first_space + 1;
+	if (target >= h->last_space)
+		return SP_BAD(HTTP_MALFORMED);
+	c = sp_get8(s, target);
+	if (c == '/')
+		return SP_MORE;
+	if (c == '*') {
+		/* OPTIONS * only (RFC 9112 3.2.4) */
+		if (h->last_space != target + 1 || h->first_space != h->line + 7 ||
+		    h->line >= SP_STREAM_MAX ||
+		    sp_load64(&s->data[h->line]) !=
+			    SP_WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '))
+			return SP_BAD(HTTP_MALFORMED);
+		return SP_MORE;
+	}
+	w = sp_http_word(s, target) & 0x00ffffffffffffffULL;
+	if (w != SP_WORD('h', 't', 't', 'p', ':', '/', '/', 0))
+		return SP_BAD(HTTP_MALFORMED);
+	h->target = target + 7;
+	c = sp_http_authority(s, h, h->last_space);
+	return (int)c == SP_DONE ? SP_MORE : (int)c;
+}
+
+/* Trims optional white space: sets *from, *to to the field value of the line. */
+SP_STEP int sp_http_value(const struct sp_stream *s, const struct sp_http *h, __u64 *range)
+{
+	__u32 from, to, i, c;
+
+	if (!s || !h || !range)
+		return SP_BAD(HTTP_MALFORMED);
+	from = h->colon + 1;
+	to = h->off - 2;
+	for (i = 0; i < 32; i++) {
+		c = sp_get8(s, from);
+		if (from >= to || (c != ' ' && c != '\t'))
+			break;
+		from++;
+	}
+	if (i == 32)
+		return SP_BAD(HTTP_MALFORMED);
+	for (i = 0; i < 32; i++) {
+		c = sp_get8(s, to - 1);
+		if (from >= to || (c != ' ' && c != '\t'))
+			break;
+		to--;
+	}
+	if (i == 32)
+		return SP_BAD(HTTP_MALFORMED);
+	*range = (__u64)to << 32 | from;
+	return SP_DONE;
+}
+
+/* Host: name[:port], [v6][:port], or an IPv4 literal. SP_MORE or a reason. */
+SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 from, to, i, c, colon = 0, letters = 0, digits_only = 1;
+	__u64 range = 0;
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	if (h->host || h->no_host)
+		return SP_BAD(HTTP_HOST); /* a second one, even an equal one */
+	r = sp_http_value(s, h, &range);
+	if (r != SP_DONE)
+		return r;
+	from = (__u32)range;
+	to = range >> 32;
+	if (from >= to || to - from > 255 + 6) {
+		h->no_host = 1;
+		return SP_BAD(HTTP_HOST);
+	}
+	h->host = from;
+	h->host_len = to - from;
+	if (sp_get8(s, from) == '[') {
+		h->host_ip = 1;
+		h->name_len = h->host_len;
+		return SP_MORE;
+	}
+	for (i = 0; i < 262; i++) {
+		__u32 at = from + i;
+
+		if (at >= to)
+			break;
+		c = sp_get8(s, at);
+		if (c == ':') {
+			if (colon)
+				return SP_BAD(HTTP_HOST);
+			colon = at;
+		} else if (colon) {
+			if (c < '0' || c > '9')
+				return SP_BAD(HTTP_HOST);
+		} else if (c != '.') {
+			letters++;
+			if (c < '0' || c > '9')
+				digits_only = 0;
+		}
+	}
+	h->name_len = (colon ? colon : to) - from;
+	if (h->name_len == 0 || letters == 0)
+		return SP_BAD(HTTP_HOST);
+	h->host_ip = digits_only;
+	return SP_MORE;
+}
+
+/* Content-Length: digits only, once, at most 2^53 (RFC 9112 6.2). SP_MORE or a reason. */
+SP_STEP int sp_http_length(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 from, to, i, c;
+	__u64 range = 0, n = 0;
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	if (h->has_length)
+		return SP_BAD(HTTP_FRAMING);
+	r = sp_http_value(s, h, &range);
+	if (r != SP_DONE)
+		return r;
+	from = (__u32)range;
+	to = range >> 32;
+	if (from >= to || to - from > 16)
+		return SP_BAD(HTTP_FRAMING);
+	for (i = 0; i < 16; i++) {
+		if (from + i >= to)
+			break;
+		c = sp_get8(s, from + i);
+		if (c < '0' || c > '9')
+			return SP_BAD(HTTP_FRAMING);
+		n = n * 10 + (c - '0');
+	}
+	if (n > 1ULL << 53)
+		return SP_BAD(HTTP_FRAMING);
+	h->body = n;
+	h->has_length = 1;
+	return SP_MORE;
+}
+
+/* A field name is a token, right up to its colon. */
+SP_STEP int sp_http_field_name(const struct sp_stream *s, const struct sp_http *h)
+{
+	__u32 i;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	for (i = 0; i < 256; i++) {
+		__u32 at = h->line + i;
+
+		if (at >= h->colon)
+			break;
+		if (!sp_http_token(sp_get8(s, at)))
+			return SP_BAD(HTTP_MALFORMED);
+	}
+	return i == 0 || i == 256 ? SP_BAD(HTTP_MALFORMED) : SP_MORE;
+}
+
+/* A line of the head that is not the first: SP_MORE; SP_DONE for the empty one; or a reason. */
+SP_STEP int sp_http_field(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 line, n;
+	__u64 a, b, c;
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	line = h->line;
+	if (h->off == line + 2)
+		return SP_DONE;
+	if (!h->colon)
+		return SP_BAD(HTTP_MALFORMED);
+	r = sp_http_field_name(s, h);
+	if (r < 0)
+		return r;
+	n = h->colon - line;
+	a = sp_http_word(s, line);
+	b = sp_http_word(s, line + 8);
+	if (n == 4 && (a & 0xffffffff) == SP_WORD('h', 'o', 's', 't', 0, 0, 0, 0))
+		return sp_http_host(s, h);
+	if (n == 14 && a == SP_WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-') &&
+	    (b & 0xffffffffffffULL) == SP_WORD('l', 'e', 'n', 'g', 't', 'h', 0, 0))
+		return sp_http_length(s, h);
+	if (n == 17 && a == SP_WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r') &&
+	    b == SP_WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n')) {
+		c = sp_http_word(s, line + 16);
+		if ((c & 0xff) == 'g')
+			return SP_BAD(HTTP_FRAMING);
+	}
+	if (n == 10 && a == SP_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&
+	    (b & 0xffff) == SP_WORD('o', 'n', 0, 0, 0, 0, 0, 0))
+		h->has_connection = 1;
+	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0))
+		h->has_upgrade = 1;
+	return SP_MORE;
+}
+
+/* The authority of an absolute-form target must be the Host, byte for byte but for case. */
+SP_STEP int sp_http_same_authority(const struct sp_stream *s, const struct sp_http *h)
+{
+	__u32 i;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_HOST);
+	if (!h->target)
+		return SP_DONE;
+	if (h->target_len != h->host_len)
+		return SP_BAD(HTTP_HOST);
+	for (i = 0; i < 256 + 8; i += 8) {
+		__u64 x, y;
+
+		if (i >= h->host_len)
+			break;
+		x = sp_http_word(s, h->target + i) ^ sp_http_word(s, h->host + i);
+		y = h->host_len - i;
+		if (y < 8)
+			x &= (1ULL << (8 * (y & 7))) - 1;
+		if (x)
+			return SP_BAD(HTTP_HOST);
+	}
+	return SP_DONE;
+}
+
+/* A line has ended: judges it and makes ready for the next. SP_MORE, SP_DONE (head ends), reason. */
+SP_STEP int sp_http_line(const struct sp_stream *s, struct sp_http *h)
+{
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	if (h->lines > SP_HEADERS_MAX + 1)
+		return SP_BAD(HTTP_TOO_LONG);
+	if (h->lines == 0)
+		r = sp_http_request_line(s, h);
+	else
+		r = sp_http_field(s, h);
+	if (h->lines == SP_HEADERS_MAX + 1 && r != SP_DONE)
+		return SP_BAD(HTTP_TOO_LONG);
+	h->lines++;
+	h->line = h->off;
+	h->spaces = 0;
+	h->first_space = 0;
+	h->last_space = 0;
+	h->colon = 0;
+	return r;
+}
+
+/*
+ * The request head at the start of s: SP_DONE with h filled in; SP_MORE; or a reason. The host name
+ * itself is checked by the caller (sp_text_name() on h->host, h->name_len) unless h->host_ip.
+ */
+SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 i;
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	h->off = 0;
+	h->line = 0;
+	h->spaces = 0;
+	h->first_space = 0;
+	h->last_space = 0;
+	h->colon = 0;
+	h->lines = 0;
+	h->host = 0;
+	h->host_len = 0;
+	h->name_len = 0;
+	h->target = 0;
+	h->target_len = 0;
+	h->head = 0;
+	h->body = 0;
+	h->has_length = 0;
+	h->has_connection = 0;
+	h->has_upgrade = 0;
+	h->host_ip = 0;
+	h->no_host = 0;
+	r = sp_http_method(s);
+	if (r != SP_DONE)
+		return r;
+	for (i = 0; i < SP_STREAM_MAX / 64 + SP_HEADERS_MAX + 8; i++) {
+		r = sp_http_scan(s, h);
+		if (r == SP_HTTP_LINE)
+			r = sp_http_line(s, h);
+		else if (r == SP_DONE)
+			return s->len >= SP_STREAM_MAX ? SP_BAD(HTTP_TOO_LONG) : SP_MORE;
+		if (r == SP_DONE)
+			break;
+		if (r < 0)
+			return r;
+	}
+	if (r != SP_DONE)
+		return SP_BAD(HTTP_TOO_LONG);
+	h->head = h->off;
+	if (!h->host)
+		return SP_BAD(HTTP_NO_HOST);
+	return sp_http_same_authority(s, h);
+}
+
+#endif
