@@ -19,11 +19,14 @@
  * the address have been removed since, IPv4 is kept from being routed by MSG_DONTROUTE (it can still
  * reach a neighbour on the link), IPv6 is routed.
  *
- * Link-local (fe80::/10) destinations are ambiguous without a scope, and a struct sp_request has no
- * interface. They are sent with scope 0: the kernel then takes the interface that has the address,
- * or the first one if several have the same; a client bound to another one does not get its answer
- * and times out. Resolvers given by link-local address are rare (RFC 4007 6; RFC 8106 5.1 allows
- * them in router advertisements), and only answers to *denied* queries are affected.
+ * A client that is bound to an interface (SO_BINDTODEVICE, which needs no privilege) hears only what
+ * comes in by that one, not by lo. With an output interface given, the local route is taken all the
+ * same, and the packet counts as having come in by the interface that was asked for.
+ *
+ * Link-local (fe80::/10) destinations are ambiguous without a scope. A client that is connected to
+ * one is bound to its interface by that. Without bound_if the kernel takes the interface that has
+ * the address, or the first one if several have the same; a client bound to another one does not get
+ * its answer and times out (RFC 4007 6).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -144,8 +147,34 @@ static bool is_mapped(const uint8_t addr[16])
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
 }
 
+/* The packet, by the interface that `info` (IP_PKTINFO, IPV6_PKTINFO) says, if it is not NULL. */
+static int send_packet(int fd, const void *packet, size_t len, void *to, socklen_t to_len, int level,
+		       int type, const void *info, size_t info_len)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control = { 0 };
+	struct iovec part = { .iov_base = (void *)packet, .iov_len = len };
+	struct msghdr message = { .msg_name = to, .msg_namelen = to_len, .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *header;
+
+	if (info) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(info_len);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = level;
+		header->cmsg_type = type;
+		header->cmsg_len = CMSG_LEN(info_len);
+		memcpy(CMSG_DATA(header), info, info_len);
+	}
+	/* IPv6 has no such flag and ignores it */
+	return sendmsg(fd, &message, MSG_DONTROUTE) < 0 ? -errno : 0;
+}
+
 int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16], uint16_t sport,
-		  const uint8_t dst[16], uint16_t dport, const void *payload, size_t len)
+		  const uint8_t dst[16], uint16_t dport, uint32_t bound_if, const void *payload,
+		  size_t len)
 {
 	union {
 		struct {
@@ -161,7 +190,6 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 	} packet;
 	struct udphdr udp = { .source = htons(sport), .dest = htons(dport) };
 	size_t udp_len = sizeof(udp) + len;
-	ssize_t sent;
 
 	if (family != AF_INET && family != AF_INET6)
 		return -EINVAL;
@@ -172,6 +200,7 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 	udp.len = htons(udp_len);
 
 	if (family == AF_INET) {
+		struct in_pktinfo info = { .ipi_ifindex = bound_if };
 		struct sockaddr_in to = { .sin_family = AF_INET };
 		struct iphdr ip = {
 			.version = 4,
@@ -191,11 +220,12 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		if (len)
 			memcpy(packet.v4.payload, payload, len);
 		packet.v4.udp.check = udp_checksum(src, dst, 4, &packet.v4.udp, udp_len);
-		sent = sendto(injector->fd4, &packet.v4, sizeof(ip) + udp_len, MSG_DONTROUTE,
-			      (struct sockaddr *)&to, sizeof(to));
+		return send_packet(injector->fd4, &packet.v4, sizeof(ip) + udp_len, &to, sizeof(to),
+				   IPPROTO_IP, IP_PKTINFO, bound_if ? &info : NULL, sizeof(info));
 	} else {
 		/* the port of a raw IPv6 address is a protocol: zero, for that of the socket */
 		struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
+		struct in6_pktinfo info = { .ipi6_ifindex = bound_if };
 		struct ip6_hdr ip = { 0 };
 
 		if (injector->fd6 < 0)
@@ -212,8 +242,7 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		if (len)
 			memcpy(packet.v6.payload, payload, len);
 		packet.v6.udp.check = udp_checksum(src, dst, 16, &packet.v6.udp, udp_len);
-		sent = sendto(injector->fd6, &packet.v6, sizeof(ip) + udp_len, 0,
-			      (struct sockaddr *)&to, sizeof(to));
+		return send_packet(injector->fd6, &packet.v6, sizeof(ip) + udp_len, &to, sizeof(to),
+				   IPPROTO_IPV6, IPV6_PKTINFO, bound_if ? &info : NULL, sizeof(info));
 	}
-	return sent < 0 ? -errno : 0;
 }

@@ -3,7 +3,7 @@
  * sockdiag.c - destroying sockets of other processes. The only file that sees netlink.
  *
  * How a socket is found. The kernel looks up the ends of a SOCK_DESTROY request as it would look up
- * the receiver of a packet (inet_diag_find_one_icsk(), udp_diag_destroy()). From that follow two
+ * the receiver of a packet (inet_diag_find_one_icsk(), udp_diag_destroy()). From that follow three
  * things.
  *
  * - An AF_INET look-up walks the same hash of IPv4 ends in which dual-stack sockets stand that talk
@@ -13,6 +13,9 @@
  *   unconnected socket there (UDP). The cookie keeps the wrong socket from being destroyed. Without
  *   one, the socket is first asked for, must have just these ends, and is then destroyed by its own
  *   cookie.
+ * - A socket that is bound to an interface is found only by a request that names the interface
+ *   (inet_bound_dev_eq()). SO_BINDTODEVICE needs no privilege since Linux 5.7, so the caller has to
+ *   know.
  *
  * SOCK_DESTROY is Linux 4.5 (64be0aed59ad, c1e64e298b8c), for UDP 4.9 (5d77dca82839).
  */
@@ -151,7 +154,8 @@ static bool is_mapped(const uint8_t addr[16])
 }
 
 int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, const uint8_t src[16],
-			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint64_t cookie)
+			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
+			uint64_t cookie)
 {
 	struct inet_diag_req_v2 request = {
 		.sdiag_family = family,
@@ -159,6 +163,7 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 		.idiag_states = ~0u,
 		.id.idiag_sport = htons(sport),
 		.id.idiag_dport = htons(dport),
+		.id.idiag_if = bound_if,
 	};
 	struct inet_diag_msg found = { 0 };
 	struct inet_diag_req_v2 lookup;
@@ -231,7 +236,7 @@ int sp_sockdiag_probe(void)
 	    getsockname(client, (struct sockaddr *)&client_addr, &len) < 0)
 		goto fail_errno;
 	r = sp_sockdiag_destroy(diag, AF_INET, IPPROTO_TCP, lo, ntohs(client_addr.sin_port), lo,
-				ntohs(listen_addr.sin_port), SP_COOKIE_ANY);
+				ntohs(listen_addr.sin_port), 0, SP_COOKIE_ANY);
 	if (r < 0)
 		goto out;
 	r = recv(client, &byte, 1, MSG_DONTWAIT) < 0 && errno == ECONNABORTED ? 0 : -EIO;

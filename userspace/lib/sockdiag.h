@@ -22,7 +22,8 @@ void sp_sockdiag_close(struct sp_sockdiag *diag);
  * that talks IPv4 is found by AF_INET); `protocol` IPPROTO_TCP or IPPROTO_UDP; src is the socket's
  * own end, dst its peer's; addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in host
  * order. `cookie` is that of the socket (SO_COOKIE, bpf_get_socket_cookie()) or SP_COOKIE_ANY.
- * A listener is never destroyed.
+ * `bound_if` is the interface that the socket is bound to (SO_BINDTODEVICE, or by a link-local
+ * peer), 0 if to none: a bound socket is found only if it is said. A listener is never destroyed.
  *
  * 0; -ENOENT (no such socket, or the ends are another's by now; also where the kernel has no
  * inet_diag, tcp_diag or udp_diag: sp_sockdiag_probe() tells); -EOPNOTSUPP (built without
@@ -30,7 +31,8 @@ void sp_sockdiag_close(struct sp_sockdiag *diag);
  * kernel's answer, which netlink gives before the request returns.
  */
 int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, const uint8_t src[16],
-			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint64_t cookie);
+			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
+			uint64_t cookie);
 
 /*
  * Tries it: makes a TCP connection on loopback in the current network namespace, destroys one end of
