@@ -23,26 +23,43 @@ struct sp_http {
 	__u32 lines;	       /* complete ones so far */
 	__u32 host, host_len;  /* the authority in the Host field, with its port; host 0: none */
 	__u32 name_len;	       /* of the host without port */
+	__u32 port;	       /* offset of the colon before the port; 0: none */
 	__u32 target, target_len; /* authority of an absolute-form target; target 0: origin form */
 	__u32 head;	       /* bytes of the head, empty line included */
 	__u64 body;	       /* Content-Length */
 	__u8 has_length, has_connection, has_upgrade, host_ip;
 	__u8 no_host; /* the Host field is there and empty */
-	__u8 zero[7];
+	__u8 zero[3];
 };
 
 #define SP_HTTP_LINE 2 /* a whole line: h->line .. h->off - 2 */
 
+/* RFC 9110 5.6.2: is c a tchar? One bit each, so that the verifier sees no branches. */
+#define SP_TCHAR_LOW 0x03ff6cfa00000000ULL	 /* 0..63: ! # $ % & ' * + - . and digits */
+#define SP_TCHAR_HIGH 0x57ffffffc7fffffeULL /* 64..127: letters and ^ _ ` | ~ */
+
 SP_INLINE int sp_http_token(__u32 c)
 {
-	/* RFC 9110 5.6.2 tchar */
-	if (c >= '0' && c <= '9')
-		return 1;
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-		return 1;
-	return c == '!' || c == '#' || c == '$' || c == '%' || c == '&' || c == '\'' || c == '*' ||
-	       c == '+' || c == '-' || c == '.' || c == '^' || c == '_' || c == '`' || c == '|' ||
-	       c == '~';
+	if (c > 127)
+		return 0;
+	return (c < 64 ? SP_TCHAR_LOW : SP_TCHAR_HIGH) >> (c & 63) & 1;
+}
+
+enum { SP_HTTP_TOKEN, SP_HTTP_SPACE, SP_HTTP_PATH };
+
+/* Is the byte at `at` of this class? 1 or 0; a step, so that loops over bytes stay cheap to verify. */
+SP_STEP int sp_http_is(const struct sp_stream *s, __u32 at, __u32 class)
+{
+	__u32 c;
+
+	if (!s)
+		return 0;
+	c = sp_get8(s, at);
+	if (class == SP_HTTP_TOKEN)
+		return sp_http_token(c);
+	if (class == SP_HTTP_SPACE)
+		return c == ' ' || c == '\t';
+	return c == '/' || c == '?' || c == '#';
 }
 
 /* One byte of the head: SP_MORE, SP_HTTP_LINE at the end of a line, or a reason. */
@@ -141,7 +158,7 @@ SP_STEP int sp_http_method(const struct sp_stream *s)
 	return SP_DONE;
 }
 
-/* One byte of the authority in an absolute-form target: SP_DONE at its end. */
+/* Finds the end of the authority in an absolute-form target: SP_DONE or a reason. */
 SP_STEP int sp_http_authority(const struct sp_stream *s, struct sp_http *h, __u32 end)
 {
 	__u32 i;
@@ -149,12 +166,7 @@ SP_STEP int sp_http_authority(const struct sp_stream *s, struct sp_http *h, __u3
 	if (!s || !h)
 		return SP_BAD(HTTP_MALFORMED);
 	for (i = 0; i < 256; i++) {
-		__u32 at = h->target + i, c;
-
-		if (at >= end)
-			break;
-		c = sp_get8(s, at);
-		if (c == '/' || c == '?' || c == '#')
+		if (h->target + i >= end || sp_http_is(s, h->target + i, SP_HTTP_PATH))
 			break;
 	}
 	if (i == 0 || i == 256)
@@ -206,23 +218,21 @@ SP_STEP int sp_http_request_line(const struct sp_stream *s, struct sp_http *h)
 /* Trims optional white space: sets *from, *to to the field value of the line. */
 SP_STEP int sp_http_value(const struct sp_stream *s, const struct sp_http *h, __u64 *range)
 {
-	__u32 from, to, i, c;
+	__u32 from, to, i;
 
 	if (!s || !h || !range)
 		return SP_BAD(HTTP_MALFORMED);
 	from = h->colon + 1;
 	to = h->off - 2;
 	for (i = 0; i < 32; i++) {
-		c = sp_get8(s, from);
-		if (from >= to || (c != ' ' && c != '\t'))
+		if (from >= to || !sp_http_is(s, from, SP_HTTP_SPACE))
 			break;
 		from++;
 	}
 	if (i == 32)
 		return SP_BAD(HTTP_MALFORMED);
 	for (i = 0; i < 32; i++) {
-		c = sp_get8(s, to - 1);
-		if (from >= to || (c != ' ' && c != '\t'))
+		if (from >= to || !sp_http_is(s, to - 1, SP_HTTP_SPACE))
 			break;
 		to--;
 	}
@@ -232,10 +242,32 @@ SP_STEP int sp_http_value(const struct sp_stream *s, const struct sp_http *h, __
 	return SP_DONE;
 }
 
+/* One byte of the Host field: SP_MORE or a reason. */
+SP_STEP int sp_http_host_byte(const struct sp_stream *s, struct sp_http *h, __u32 at)
+{
+	__u32 c, digit;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	c = sp_get8(s, at);
+	digit = c >= '0' && c <= '9';
+	if (c == ':') {
+		if (h->port)
+			return SP_BAD(HTTP_HOST);
+		h->port = at;
+		return SP_MORE;
+	}
+	if (h->port)
+		return digit ? SP_MORE : SP_BAD(HTTP_HOST);
+	if (c != '.' && !digit)
+		h->host_ip = 0;
+	return SP_MORE;
+}
+
 /* Host: name[:port], [v6][:port], or an IPv4 literal. SP_MORE or a reason. */
 SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
 {
-	__u32 from, to, i, c, colon = 0, letters = 0, digits_only = 1;
+	__u32 from, to, i;
 	__u64 range = 0;
 	int r;
 
@@ -248,41 +280,26 @@ SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
 		return r;
 	from = (__u32)range;
 	to = range >> 32;
-	if (from >= to || to - from > 255 + 6) {
+	if (from >= to || to - from > SP_NAME_MAX + 6) {
 		h->no_host = 1;
 		return SP_BAD(HTTP_HOST);
 	}
 	h->host = from;
 	h->host_len = to - from;
-	if (sp_get8(s, from) == '[') {
-		h->host_ip = 1;
-		h->name_len = h->host_len;
+	h->name_len = h->host_len;
+	h->host_ip = 1;
+	if (sp_get8(s, from) == '[')
 		return SP_MORE;
-	}
-	for (i = 0; i < 262; i++) {
-		__u32 at = from + i;
-
-		if (at >= to)
+	for (i = 0; i < SP_NAME_MAX + 7; i++) {
+		if (from + i >= to)
 			break;
-		c = sp_get8(s, at);
-		if (c == ':') {
-			if (colon)
-				return SP_BAD(HTTP_HOST);
-			colon = at;
-		} else if (colon) {
-			if (c < '0' || c > '9')
-				return SP_BAD(HTTP_HOST);
-		} else if (c != '.') {
-			letters++;
-			if (c < '0' || c > '9')
-				digits_only = 0;
-		}
+		r = sp_http_host_byte(s, h, from + i);
+		if (r < 0)
+			return r;
 	}
-	h->name_len = (colon ? colon : to) - from;
-	if (h->name_len == 0 || letters == 0)
-		return SP_BAD(HTTP_HOST);
-	h->host_ip = digits_only;
-	return SP_MORE;
+	if (h->port)
+		h->name_len = h->port - from;
+	return h->name_len ? SP_MORE : SP_BAD(HTTP_HOST);
 }
 
 /* Content-Length: digits only, once, at most 2^53 (RFC 9112 6.2). SP_MORE or a reason. */
@@ -326,11 +343,9 @@ SP_STEP int sp_http_field_name(const struct sp_stream *s, const struct sp_http *
 	if (!s || !h)
 		return SP_BAD(HTTP_MALFORMED);
 	for (i = 0; i < 256; i++) {
-		__u32 at = h->line + i;
-
-		if (at >= h->colon)
+		if (h->line + i >= h->colon)
 			break;
-		if (!sp_http_token(sp_get8(s, at)))
+		if (!sp_http_is(s, h->line + i, SP_HTTP_TOKEN))
 			return SP_BAD(HTTP_MALFORMED);
 	}
 	return i == 0 || i == 256 ? SP_BAD(HTTP_MALFORMED) : SP_MORE;
@@ -375,6 +390,19 @@ SP_STEP int sp_http_field(const struct sp_stream *s, struct sp_http *h)
 	return SP_MORE;
 }
 
+/* Do eight bytes of target and Host agree, case aside? `left` of them count. */
+SP_STEP int sp_http_same_word(const struct sp_stream *s, const struct sp_http *h, __u32 i, __u32 left)
+{
+	__u64 x;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_HOST);
+	x = sp_http_word(s, h->target + i) ^ sp_http_word(s, h->host + i);
+	if (left < 8)
+		x &= (1ULL << (8 * (left & 7))) - 1;
+	return x ? SP_BAD(HTTP_HOST) : SP_MORE;
+}
+
 /* The authority of an absolute-form target must be the Host, byte for byte but for case. */
 SP_STEP int sp_http_same_authority(const struct sp_stream *s, const struct sp_http *h)
 {
@@ -387,15 +415,9 @@ SP_STEP int sp_http_same_authority(const struct sp_stream *s, const struct sp_ht
 	if (h->target_len != h->host_len)
 		return SP_BAD(HTTP_HOST);
 	for (i = 0; i < 256 + 8; i += 8) {
-		__u64 x, y;
-
 		if (i >= h->host_len)
 			break;
-		x = sp_http_word(s, h->target + i) ^ sp_http_word(s, h->host + i);
-		y = h->host_len - i;
-		if (y < 8)
-			x &= (1ULL << (8 * (y & 7))) - 1;
-		if (x)
+		if (sp_http_same_word(s, h, i, h->host_len - i) < 0)
 			return SP_BAD(HTTP_HOST);
 	}
 	return SP_DONE;
@@ -446,6 +468,7 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	h->host = 0;
 	h->host_len = 0;
 	h->name_len = 0;
+	h->port = 0;
 	h->target = 0;
 	h->target_len = 0;
 	h->head = 0;

@@ -311,7 +311,8 @@ static int make_tmpfs(void)
 	if (fs < 0)
 		return -errno;
 	/* Owned by root and not writable: what the command sees there, it did not put there. */
-	if (syscall(SYS_fsconfig, fs, 1u /* SET_STRING */, "mode", "0755", 0) ||
+	if (syscall(SYS_fsconfig, fs, 1u /* SET_STRING */, "source", "sallyport", 0) ||
+	    syscall(SYS_fsconfig, fs, 1u, "mode", "0755", 0) ||
 	    syscall(SYS_fsconfig, fs, 1u, "size", "4m", 0) ||
 	    syscall(SYS_fsconfig, fs, 6u /* CMD_CREATE */, NULL, NULL, 0) ||
 	    (fd = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */,
@@ -829,6 +830,29 @@ static void __attribute__((noreturn)) fail(int report, enum sp_stage stage, int 
 	_exit(125);
 }
 
+/*
+ * execvp says EACCES for a command that is nowhere, if PATH has a directory that may not be searched
+ * (root's, as another user). Shells say "not found", and so does this.
+ */
+static bool in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+	char file[PATH_MAX];
+
+	if (strchr(name, '/') || !path)
+		return true;
+	for (;;) {
+		int len = (int)strcspn(path, ":");
+
+		snprintf(file, sizeof(file), "%.*s/%s", len ? len : 1, len ? path : ".", name);
+		if (!access(file, F_OK))
+			return true;
+		if (!path[len])
+			return false;
+		path += len + 1;
+	}
+}
+
 static void __attribute__((noreturn)) child(const struct sp_launch *launch, int go, int report)
 {
 	const struct sp_identity *identity = launch->identity;
@@ -885,7 +909,10 @@ static void __attribute__((noreturn)) child(const struct sp_launch *launch, int 
 	if (sigprocmask(SIG_SETMASK, &launch->before->mask, NULL))
 		fail(report, SP_STAGE_ENVIRONMENT, -errno, "signal mask");
 	execvp(launch->argv[0], launch->argv);
-	fail(report, SP_STAGE_EXEC, -errno, launch->argv[0]);
+	r = -errno;
+	if (r == -EACCES && !in_path(launch->argv[0]))
+		r = -ENOENT;
+	fail(report, SP_STAGE_EXEC, r, launch->argv[0]);
 }
 
 /* ---- the parent ----------------------------------------------------------------------------- */
