@@ -4,8 +4,8 @@
  * to a denied query.
  *
  * The first byte chooses: even, the rest is a record of the events ring as it is (strict decoding),
- * and then once more with its head made good, so that the wording sees all of it; odd, the rest is a
- * struct sp_request, cut or padded, with a text behind it.
+ * and then once more with its head made good, so that the wording sees all of it; odd, the rest is
+ * a struct sp_request, cut or padded, with a text behind it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -72,7 +72,7 @@ static void word(const struct sp_event *event)
 
 static void fuzz_event(const uint8_t *data, size_t size)
 {
-	struct sp_event raw = { 0 }, event;
+	struct sp_event raw = {0}, event;
 
 	if (sp_event_decode(data, size, &event) == 0)
 		word(&event);
@@ -90,7 +90,7 @@ static void fuzz_event(const uint8_t *data, size_t size)
 
 static void fuzz_answer(const uint8_t *data, size_t size)
 {
-	struct sp_request request = { 0 };
+	struct sp_request request = {0};
 	size_t room = size ? data[size - 1] * 3u : 512, text_len = 0;
 	uint8_t *message = malloc(room ? room : 1); /* exactly, for the sanitizer */
 	char *text = NULL;

@@ -13,14 +13,14 @@
 
 /* evil.test A IN, RD, with room for an OPT behind it. */
 static const uint8_t plain[] = {
-	0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0,
-	4, 'E', 'v', 'i', 'l', 4, 't', 'e', 's', 't', 0, 0, 1, 0, 1,
+	0x12, 0x34, 0x01, 0x00, 0,   1,	  0,   0,   0, 0, 0, 0, 4, 'E',
+	'v',  'i',  'l',  4,	't', 'e', 's', 't', 0, 0, 1, 0, 1,
 };
 #define PLAIN_END sizeof(plain)
 
 static struct sp_request request(const uint8_t *query, size_t len, uint8_t answer)
 {
-	struct sp_request r = { .version = SP_ABI_VERSION, .kind = SP_REQUEST_ANSWER };
+	struct sp_request r = {.version = SP_ABI_VERSION, .kind = SP_REQUEST_ANSWER};
 
 	r.answer = answer;
 	r.query_len = len;
@@ -32,7 +32,7 @@ static void test_codes(void **state)
 {
 	static const struct {
 		uint8_t answer, rcode;
-	} codes[] = { { SP_ANSWER_NXDOMAIN, 3 }, { SP_ANSWER_REFUSED, 5 }, { SP_ANSWER_EMPTY, 0 } };
+	} codes[] = {{SP_ANSWER_NXDOMAIN, 3}, {SP_ANSWER_REFUSED, 5}, {SP_ANSWER_EMPTY, 0}};
 	uint8_t out[512];
 	size_t i;
 
@@ -67,8 +67,8 @@ static void test_ede(void **state)
 	static const char text[] = "denied by rule 2 of coding-agent";
 	struct sp_request r = request(plain, sizeof(plain), SP_ANSWER_NXDOMAIN);
 	const size_t text_len = sizeof(text) - 1;
-	uint8_t want[17] = { 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 6 + text_len,
-			     0, 15, 0, 2 + text_len, 0, 15 };
+	uint8_t want[17] = {0, 0,  41, 0x04,	     0xd0, 0, 0, 0, 0, 0, 6 + text_len,
+			    0, 15, 0,  2 + text_len, 0,	   15};
 	uint8_t out[512];
 
 	(void)state;
@@ -125,18 +125,18 @@ static void test_malformed(void **state)
 		size_t at;
 		uint8_t value;
 	} changes[] = {
-		{ 2, 0x81 },  /* a response */
-		{ 2, 0x09 },  /* opcode 1 */
-		{ 4, 1 },     /* 257 questions */
-		{ 5, 0 },     /* none */
-		{ 5, 2 },     /* two */
-		{ 7, 1 },     /* an answer */
-		{ 9, 1 },     /* an authority */
-		{ 11, 2 },    /* two additional records */
-		{ 12, 0xc0 }, /* a pointer */
-		{ 12, 64 },   /* a long label */
-		{ 12, 63 },   /* a label that ends outside */
-		{ 22, 5 },    /* no root byte */
+		{2, 0x81},  /* a response */
+		{2, 0x09},  /* opcode 1 */
+		{4, 1},	    /* 257 questions */
+		{5, 0},	    /* none */
+		{5, 2},	    /* two */
+		{7, 1},	    /* an answer */
+		{9, 1},	    /* an authority */
+		{11, 2},    /* two additional records */
+		{12, 0xc0}, /* a pointer */
+		{12, 64},   /* a long label */
+		{12, 63},   /* a label that ends outside */
+		{22, 5},    /* no root byte */
 	};
 	struct sp_request good = request(plain, sizeof(plain), SP_ANSWER_NXDOMAIN), r;
 	uint8_t out[512];
@@ -191,12 +191,9 @@ static void test_longest_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_codes),
-		cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_ede),
-		cmocka_unit_test(test_text_is_cut_and_cleaned),
-		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_longest_name),
+		cmocka_unit_test(test_codes),	  cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_ede),	  cmocka_unit_test(test_text_is_cut_and_cleaned),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_longest_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

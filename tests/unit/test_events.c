@@ -32,10 +32,21 @@ struct sp_policy {
 static const struct sp_policy coding_agent = {
 	"coding-agent",
 	{
-		{ .id = "a1", .kind = "deny", .origin = "--deny", .target = "x.test", .targets_len = 1 },
-		{ .id = "b2", .kind = "allow", .origin = "rule 1", .target = "a.test", .targets_len = 3 },
-		{ .id = "c\"3", .kind = "deny", .origin = "rule 2", .target = "*.internal",
-		  .targets_len = 1 },
+		{.id = "a1",
+		 .kind = "deny",
+		 .origin = "--deny",
+		 .target = "x.test",
+		 .targets_len = 1},
+		{.id = "b2",
+		 .kind = "allow",
+		 .origin = "rule 1",
+		 .target = "a.test",
+		 .targets_len = 3},
+		{.id = "c\"3",
+		 .kind = "deny",
+		 .origin = "rule 2",
+		 .target = "*.internal",
+		 .targets_len = 1},
 	},
 };
 
@@ -56,7 +67,7 @@ int sp_policy_rule(const struct sp_policy *policy, uint32_t rule, struct sp_rule
 
 static struct sp_event event(uint8_t kind, uint8_t verdict, uint8_t reason)
 {
-	struct sp_event e = { .version = SP_ABI_VERSION, .size = SP_EVENT_FULL };
+	struct sp_event e = {.version = SP_ABI_VERSION, .size = SP_EVENT_FULL};
 
 	e.kind = kind;
 	e.verdict = verdict;
@@ -124,8 +135,8 @@ static void set_sni(struct sp_event *e, const char *sni)
 static void test_decode(void **state)
 {
 	struct sp_event in = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_RULE), out;
-	uint16_t sizes[] = { SP_EVENT_BARE, SP_EVENT_NAMED, SP_EVENT_FULL };
-	uint8_t record[SP_EVENT_FULL + 8], zero[256] = { 0 };
+	uint16_t sizes[] = {SP_EVENT_BARE, SP_EVENT_NAMED, SP_EVENT_FULL};
+	uint8_t record[SP_EVENT_FULL + 8], zero[256] = {0};
 	size_t i;
 
 	(void)state;
@@ -212,7 +223,8 @@ static void test_tables(void **state)
 		const char *token = sp_reason_token(i);
 
 		/* stable words for programs: no two alike, and nothing to escape */
-		assert_true(*token && strspn(token, "abcdefghijklmnopqrstuvwxyz_") == strlen(token));
+		assert_true(*token &&
+			    strspn(token, "abcdefghijklmnopqrstuvwxyz_") == strlen(token));
 		assert_null(strpbrk(sp_reason_text(i), "\"\\[]\n"));
 		for (j = 0; j < i; j++)
 			assert_string_not_equal(token, sp_reason_token(j));
@@ -232,16 +244,16 @@ static void test_wire_to_text(void **state)
 		size_t len;
 		const char *text;
 	} names[] = {
-		{ W("\3api\6github\3com\0"), "api.github.com" },
-		{ W("\3api\6github\3com"), "api.github.com" },
-		{ W("\3API\1_\0"), "api._" },
-		{ W("\0"), "." },
-		{ W(""), "" },
-		{ W("\5a.b\\c\0"), "a\\046b\\092c" },
-		{ W("\4\0\x1b\xff \0"), "\\000\\027\\255\\032" },
-		{ W("\1a\5evil"), "a\\005\\101\\118\\105\\108" },
-		{ W("\1a\xc0\x0c"), "a\\192\\012" },
-		{ W("\1a\0\3com\0"), "a" },
+		{W("\3api\6github\3com\0"), "api.github.com"},
+		{W("\3api\6github\3com"), "api.github.com"},
+		{W("\3API\1_\0"), "api._"},
+		{W("\0"), "."},
+		{W(""), ""},
+		{W("\5a.b\\c\0"), "a\\046b\\092c"},
+		{W("\4\0\x1b\xff \0"), "\\000\\027\\255\\032"},
+		{W("\1a\5evil"), "a\\005\\101\\118\\105\\108"},
+		{W("\1a\xc0\x0c"), "a\\192\\012"},
+		{W("\1a\0\3com\0"), "a"},
 	};
 	char text[1100];
 	size_t i, size;
@@ -250,13 +262,15 @@ static void test_wire_to_text(void **state)
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		size_t len = strlen(names[i].text);
 
-		assert_int_equal(sp_wire_to_text(names[i].wire, names[i].len, text, sizeof(text)), len);
+		assert_int_equal(sp_wire_to_text(names[i].wire, names[i].len, text, sizeof(text)),
+				 len);
 		assert_string_equal(text, names[i].text);
 		/* whatever fits, and not a byte more */
 		for (size = 0; size <= len; size++) {
 			char *exact = malloc(size ? size : 1);
 
-			assert_true(sp_wire_to_text(names[i].wire, names[i].len, exact, size) <= size);
+			assert_true(sp_wire_to_text(names[i].wire, names[i].len, exact, size) <=
+				    size);
 			if (size > 0)
 				assert_memory_equal(exact, names[i].text, strlen(exact));
 			free(exact);
@@ -280,7 +294,7 @@ static void test_addr_to_text(void **state)
 
 static void check_json_string(const char *bytes, size_t len, const char *want)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	char *text = NULL;
 
 	sp_buf_json(&buf, bytes, len);
@@ -291,7 +305,7 @@ static void check_json_string(const char *bytes, size_t len, const char *want)
 
 static void check_word(const char *bytes, size_t len, const char *want)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	char *text = NULL;
 
 	sp_buf_word(&buf, bytes, len);
@@ -346,54 +360,66 @@ static void test_lines_dns(void **state)
 	(void)state;
 	set_name(&e, "evil.test");
 	e.detail = 1;
-	check_line(&e, NULL, "sallyport: denied evil.test (A): no rule matches, and the default decides "
-			     "[default]; allow with --allow evil.test");
+	check_line(&e, NULL,
+		   "sallyport: denied evil.test (A): no rule matches, and the default decides "
+		   "[default]; allow with --allow evil.test");
 	e.verdict = SP_VERDICT_WOULD_DENY;
-	check_line(&e, NULL, "sallyport: would deny evil.test (A): no rule matches, and the default "
-			     "decides [default]; allow with --allow evil.test");
+	check_line(&e, NULL,
+		   "sallyport: would deny evil.test (A): no rule matches, and the default "
+		   "decides [default]; allow with --allow evil.test");
 	e.verdict = SP_VERDICT_ALLOWED;
-	check_line(&e, NULL, "sallyport: allowed evil.test (A): no rule matches, and the default decides "
-			     "[default]");
+	check_line(&e, NULL,
+		   "sallyport: allowed evil.test (A): no rule matches, and the default decides "
+		   "[default]");
 
 	e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_RULE);
 	set_name(&e, "svc.internal");
 	e.detail = 28;
 	e.rule = 2;
-	check_line(&e, &coding_agent, "sallyport: denied svc.internal (AAAA): rule 2 (deny *.internal) of "
-				      "policy coding-agent [rule]");
+	check_line(&e, &coding_agent,
+		   "sallyport: denied svc.internal (AAAA): rule 2 (deny *.internal) of "
+		   "policy coding-agent [rule]");
 	check_line(&e, NULL, "sallyport: denied svc.internal (AAAA): rule at index 2 [rule]");
 	e.rule = 0;
-	check_line(&e, &coding_agent, "sallyport: denied svc.internal (AAAA): --deny (deny x.test) of "
-				      "policy coding-agent [rule]");
+	check_line(&e, &coding_agent,
+		   "sallyport: denied svc.internal (AAAA): --deny (deny x.test) of "
+		   "policy coding-agent [rule]");
 	e.rule = 1;
 	e.verdict = SP_VERDICT_ALLOWED;
-	check_line(&e, &coding_agent, "sallyport: allowed svc.internal (AAAA): rule 1 (allow a.test and 2 "
-				      "more) of policy coding-agent [rule]");
+	check_line(&e, &coding_agent,
+		   "sallyport: allowed svc.internal (AAAA): rule 1 (allow a.test and 2 "
+		   "more) of policy coding-agent [rule]");
 	e.rule = 9;
-	check_line(&e, &coding_agent, "sallyport: allowed svc.internal (AAAA): rule at index 9 [rule]");
+	check_line(&e, &coding_agent,
+		   "sallyport: allowed svc.internal (AAAA): rule at index 9 [rule]");
 
 	e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_DNS_TYPE);
 	set_name(&e, "a.test");
 	e.detail = 4711;
-	check_line(&e, NULL, "sallyport: denied a.test (TYPE4711): this query type is not allowed "
-			     "[dns_type]; if it is needed, put TYPE4711 into dns.query_types");
+	check_line(&e, NULL,
+		   "sallyport: denied a.test (TYPE4711): this query type is not allowed "
+		   "[dns_type]; if it is needed, put TYPE4711 into dns.query_types");
 	/* nothing for a command line that the sandbox chose the bytes of */
 	e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_DEFAULT);
 	set_name(&e, "$(reboot).test");
-	check_line(&e, NULL, "sallyport: denied \\036\\040reboot\\041.test: no rule matches, and the "
-			     "default decides [default]");
+	check_line(&e, NULL,
+		   "sallyport: denied \\036\\040reboot\\041.test: no rule matches, and the "
+		   "default decides [default]");
 	set_name(&e, "-rf.test");
-	check_line(&e, NULL, "sallyport: denied -rf.test: no rule matches, and the default decides "
-			     "[default]");
+	check_line(&e, NULL,
+		   "sallyport: denied -rf.test: no rule matches, and the default decides "
+		   "[default]");
 	e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_DNS_MALFORMED);
-	check_line(&e, NULL, "sallyport: denied a DNS query: not a well-formed DNS message "
-			     "[dns_malformed]");
+	check_line(&e, NULL,
+		   "sallyport: denied a DNS query: not a well-formed DNS message "
+		   "[dns_malformed]");
 	e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_UNTRUSTED_RESOLVER);
 	set_name(&e, "a.test");
 	set_dst(&e, IPPROTO_UDP, "2001:db8::8", 53);
-	check_line(&e, NULL, "sallyport: denied a.test to [2001:db8::8]:53: DNS goes to trusted resolvers "
-			     "only [untrusted_resolver]; if it is to be trusted, put it into "
-			     "dns.resolvers of the policy");
+	check_line(&e, NULL,
+		   "sallyport: denied a.test to [2001:db8::8]:53: DNS goes to trusted resolvers "
+		   "only [untrusted_resolver]; if it is to be trusted, put it into "
+		   "dns.resolvers of the policy");
 }
 
 static void test_lines_connect(void **state)
@@ -403,36 +429,42 @@ static void test_lines_connect(void **state)
 	(void)state;
 	set_dst(&e, IPPROTO_TCP, "203.0.113.66", 443);
 	set_process(&e, "curl", 123);
-	check_line(&e, NULL, "sallyport: denied tcp 203.0.113.66:443 (curl, pid 123): no allowed name "
-			     "resolved to this address in this sandbox [not_learned]; allow with --allow "
-			     "203.0.113.66:443");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp 203.0.113.66:443 (curl, pid 123): no allowed name "
+		   "resolved to this address in this sandbox [not_learned]; allow with --allow "
+		   "203.0.113.66:443");
 	set_dst(&e, IPPROTO_TCP, "2001:db8::1", 22);
 	set_process(&e, "Web Content), pid", 123);
-	check_line(&e, NULL, "sallyport: denied tcp [2001:db8::1]:22 (\"Web Content), pi\", pid 123): no "
-			     "allowed name resolved to this address in this sandbox [not_learned]; allow "
-			     "with --allow [2001:db8::1]:22");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp [2001:db8::1]:22 (\"Web Content), pi\", pid 123): no "
+		   "allowed name resolved to this address in this sandbox [not_learned]; allow "
+		   "with --allow [2001:db8::1]:22");
 	memset(e.comm, 0, sizeof(e.comm));
 	e.pid = 0;
 	set_dst(&e, IPPROTO_TCP, "203.0.113.66", 5432);
 	set_name(&e, "db.test");
-	check_line(&e, NULL, "sallyport: denied tcp db.test at 203.0.113.66:5432: no allowed name resolved "
-			     "to this address in this sandbox [not_learned]; allow with --allow "
-			     "db.test:5432");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp db.test at 203.0.113.66:5432: no allowed name resolved "
+		   "to this address in this sandbox [not_learned]; allow with --allow "
+		   "db.test:5432");
 	e.dport = 80;
 	e.reason = SP_REASON_DEFAULT;
-	check_line(&e, NULL, "sallyport: denied tcp db.test at 203.0.113.66:80: no rule matches, and the "
-			     "default decides [default]; allow with --allow db.test");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp db.test at 203.0.113.66:80: no rule matches, and the "
+		   "default decides [default]; allow with --allow db.test");
 
 	e = event(SP_EVENT_CONNECT, SP_VERDICT_DENIED, SP_REASON_QUIC);
 	set_dst(&e, IPPROTO_UDP, "203.0.113.66", 443);
 	set_name(&e, "a.test");
 	set_process(&e, "curl", 0);
-	check_line(&e, NULL, "sallyport: denied udp a.test at 203.0.113.66:443 (curl): QUIC is denied; "
-			     "clients fall back to TCP [quic]");
+	check_line(&e, NULL,
+		   "sallyport: denied udp a.test at 203.0.113.66:443 (curl): QUIC is denied; "
+		   "clients fall back to TCP [quic]");
 	e = event(SP_EVENT_CONNECT, SP_VERDICT_DENIED, SP_REASON_LOOPBACK_FOREIGN);
 	set_dst(&e, IPPROTO_TCP, "127.0.0.1", 8080);
-	check_line(&e, NULL, "sallyport: denied tcp 127.0.0.1:8080: the loopback listener is not of this "
-			     "sandbox [loopback_foreign]; see loopback in the policy");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp 127.0.0.1:8080: the loopback listener is not of this "
+		   "sandbox [loopback_foreign]; see loopback in the policy");
 }
 
 static void test_lines_handshake(void **state)
@@ -443,29 +475,35 @@ static void test_lines_handshake(void **state)
 	set_dst(&e, IPPROTO_TCP, "203.0.113.2", 443);
 	set_process(&e, "curl", 5);
 	set_sni(&e, "evil.test");
-	check_line(&e, NULL, "sallyport: denied curl -> 203.0.113.2:443: the server name evil.test was not "
-			     "resolved to this address here [sni_address]");
+	check_line(&e, NULL,
+		   "sallyport: denied curl -> 203.0.113.2:443: the server name evil.test was not "
+		   "resolved to this address here [sni_address]");
 	set_sni(&e, "x\x1b]0;owned\a; allow with --allow evil.test");
-	check_line(&e, NULL, "sallyport: denied curl -> 203.0.113.2:443: the server name \"x\\x1b]0;owned"
-			     "\\x07; allow with --allow evil.test\" was not resolved to this address here "
-			     "[sni_address]");
+	check_line(&e, NULL,
+		   "sallyport: denied curl -> 203.0.113.2:443: the server name \"x\\x1b]0;owned"
+		   "\\x07; allow with --allow evil.test\" was not resolved to this address here "
+		   "[sni_address]");
 	e.reason = SP_REASON_DEFAULT;
-	check_line(&e, NULL, "sallyport: denied curl -> 203.0.113.2:443 as \"x\\x1b]0;owned\\x07; allow "
-			     "with --allow evil.test\": no rule matches, and the default decides "
-			     "[default]");
+	check_line(&e, NULL,
+		   "sallyport: denied curl -> 203.0.113.2:443 as \"x\\x1b]0;owned\\x07; allow "
+		   "with --allow evil.test\": no rule matches, and the default decides "
+		   "[default]");
 	set_sni(&e, "evil.test");
 	memset(e.comm, 0, sizeof(e.comm));
 	e.dport = 8443;
-	check_line(&e, NULL, "sallyport: denied tcp -> 203.0.113.2:8443 as evil.test: no rule matches, and "
-			     "the default decides [default]; allow with --allow evil.test:8443");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp -> 203.0.113.2:8443 as evil.test: no rule matches, and "
+		   "the default decides [default]; allow with --allow evil.test:8443");
 	set_sni(&e, "203.0.113.2");
-	check_line(&e, NULL, "sallyport: denied tcp -> 203.0.113.2:8443 as 203.0.113.2: no rule matches, "
-			     "and the default decides [default]");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp -> 203.0.113.2:8443 as 203.0.113.2: no rule matches, "
+		   "and the default decides [default]");
 	e = event(SP_EVENT_HANDSHAKE, SP_VERDICT_DENIED, SP_REASON_HOST_ADDRESS);
 	set_dst(&e, IPPROTO_TCP, "203.0.113.2", 80);
 	set_sni(&e, "evil.test");
-	check_line(&e, NULL, "sallyport: denied tcp -> 203.0.113.2:80: the Host evil.test was not resolved "
-			     "to this address here [host_address]");
+	check_line(&e, NULL,
+		   "sallyport: denied tcp -> 203.0.113.2:80: the Host evil.test was not resolved "
+		   "to this address here [host_address]");
 }
 
 static void test_lines_others(void **state)
@@ -476,26 +514,31 @@ static void test_lines_others(void **state)
 	set_dst(&e, IPPROTO_TCP, "203.0.113.2", 443);
 	e.bytes_out = 5;
 	e.bytes_in = UINT64_MAX;
-	check_line(&e, NULL, "sallyport: closed tcp 203.0.113.2:443: 5 bytes out, 18446744073709551615 in; "
-			     "the connection ended [closed]");
+	check_line(&e, NULL,
+		   "sallyport: closed tcp 203.0.113.2:443: 5 bytes out, 18446744073709551615 in; "
+		   "the connection ended [closed]");
 	e = event(SP_EVENT_ANSWER, SP_VERDICT_ALLOWED, SP_REASON_ANSWER_LEARNED);
 	set_name(&e, "a.test");
 	e.detail = 2;
-	check_line(&e, NULL, "sallyport: allowed the answer for a.test (2 addresses): the answer taught "
-			     "addresses [learned]");
+	check_line(&e, NULL,
+		   "sallyport: allowed the answer for a.test (2 addresses): the answer taught "
+		   "addresses [learned]");
 	e = event(SP_EVENT_ANSWER, SP_VERDICT_DENIED, SP_REASON_REBINDING);
 	set_name(&e, "a.test");
-	check_line(&e, NULL, "sallyport: denied the answer for a.test: the answer points into a special "
-			     "address range [rebinding]; if that is meant, put the range into "
-			     "dns.private_answers");
+	check_line(&e, NULL,
+		   "sallyport: denied the answer for a.test: the answer points into a special "
+		   "address range [rebinding]; if that is meant, put the range into "
+		   "dns.private_answers");
 	e = event(SP_EVENT_SOCKET, SP_VERDICT_DENIED, SP_REASON_SOCKET_PROTOCOL);
 	e.protocol = 132;
 	set_process(&e, "ping", 4);
-	check_line(&e, NULL, "sallyport: denied socket of protocol sctp (ping, pid 4): only TCP and UDP "
-			     "sockets are allowed [socket_protocol]");
+	check_line(&e, NULL,
+		   "sallyport: denied socket of protocol sctp (ping, pid 4): only TCP and UDP "
+		   "sockets are allowed [socket_protocol]");
 	e = event(SP_EVENT_PACKET, SP_VERDICT_DENIED, SP_REASON_IP_FRAGMENT);
 	set_dst(&e, 200, "203.0.113.2", 0);
-	check_line(&e, NULL, "sallyport: denied packet 200 to 203.0.113.2: IP fragment [ip_fragment]");
+	check_line(&e, NULL,
+		   "sallyport: denied packet 200 to 203.0.113.2: IP fragment [ip_fragment]");
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
@@ -525,9 +568,10 @@ static void test_json(void **state)
 	struct sp_event e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_RULE);
 
 	(void)state;
-	check_json(&e, NULL, "\"sandbox\":7,\"generation\":3,\"kind\":\"dns\",\"verdict\":\"denied\","
-			     "\"reason\":\"rule\",\"reason_text\":\"a rule of the policy says so\","
-			     "\"rule\":null}");
+	check_json(&e, NULL,
+		   "\"sandbox\":7,\"generation\":3,\"kind\":\"dns\",\"verdict\":\"denied\","
+		   "\"reason\":\"rule\",\"reason_text\":\"a rule of the policy says so\","
+		   "\"rule\":null}");
 	e.rule = 2;
 	set_name(&e, "svc.internal");
 	set_process(&e, "a\x1b\"\xff", 12);
@@ -539,7 +583,8 @@ static void test_json(void **state)
 		   "\"sandbox\":7,\"generation\":3,\"policy\":\"coding-agent\",\"kind\":\"dns\","
 		   "\"verdict\":\"denied\",\"reason\":\"rule\","
 		   "\"reason_text\":\"a rule of the policy says so\","
-		   "\"rule\":{\"index\":2,\"id\":\"c\\\"3\",\"kind\":\"deny\",\"target\":\"*.internal\"},"
+		   "\"rule\":{\"index\":2,\"id\":\"c\\\"3\",\"kind\":\"deny\",\"target\":\"*."
+		   "internal\"},"
 		   "\"pid\":12,\"comm\":\"a\\u001b\\\"\\ufffd\",\"uid\":1000,\"protocol\":\"udp\","
 		   "\"src\":{\"addr\":\"2001:db8::1\",\"port\":4000},"
 		   "\"dst\":{\"addr\":\"127.0.0.53\",\"port\":53},\"name\":\"svc.internal\","
@@ -591,7 +636,8 @@ static void test_json_time(void **state)
 	free(json);
 }
 
-/* No combination of kind, verdict and reason that decodes may produce a raw byte, or none at all. */
+/* No combination of kind, verdict and reason that decodes may produce a raw byte, or none at all.
+ */
 static void test_all_combinations(void **state)
 {
 	int kind, verdict, reason, i;
@@ -601,7 +647,7 @@ static void test_all_combinations(void **state)
 	for (kind = 0; kind < SP_EVENT_KINDS; kind++) {
 		for (verdict = 0; verdict < 3; verdict++) {
 			for (reason = 0; reason < SP_REASON_COUNT; reason++) {
-				char *text[2] = { NULL, NULL };
+				char *text[2] = {NULL, NULL};
 				const char *p;
 
 				e = event(kind, verdict, reason);

@@ -137,7 +137,7 @@ union address {
 /* Text to a socket address of this family; IPv4 text for AF_INET6 becomes v4-mapped. */
 static union address address(int family, const char *text, uint16_t port)
 {
-	union address a = { .any.sa_family = family };
+	union address a = {.any.sa_family = family};
 	char mapped[64];
 
 	if (family == AF_INET) {
@@ -186,7 +186,7 @@ static union address local_of(int fd)
 
 static void wait_at_most_a_second(int fd)
 {
-	struct timeval second = { .tv_sec = 1 };
+	struct timeval second = {.tv_sec = 1};
 
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)), 0);
 }
@@ -214,28 +214,29 @@ static const struct delivery {
 	const char *resolver, *own;
 	bool bound; /* to sp0 */
 } deliveries[] = {
-	{ "v4, remote", AF_INET, AF_INET, REMOTE4, OWN4, false },
-	{ "v4, on the link", AF_INET, AF_INET, "10.77.0.1", OWN4, false },
-	{ "v4, 127.0.0.53", AF_INET, AF_INET, "127.0.0.53", "127.0.0.1", false },
-	{ "v4, 127.0.0.11", AF_INET, AF_INET, "127.0.0.11", "127.0.0.1", false },
-	{ "v4, loopback from the own address", AF_INET, AF_INET, "127.0.0.53", OWN4, false },
-	{ "v4, own address", AF_INET, AF_INET, OWN4, OWN4, false },
-	{ "v4 by a dual-stack socket, remote", AF_INET6, AF_INET, REMOTE4, OWN4, false },
-	{ "v4 by a dual-stack socket, loopback", AF_INET6, AF_INET, "127.0.0.53", "127.0.0.1", false },
-	{ "v6, remote", AF_INET6, AF_INET6, REMOTE6, OWN6, false },
-	{ "v6, ::1", AF_INET6, AF_INET6, "::1", "::1", false },
-	{ "v6, own address", AF_INET6, AF_INET6, OWN6, OWN6, false },
-	{ "v6, link-local", AF_INET6, AF_INET6, "fe80::1", OWN_LINK, false },
-	{ "v4, bound, remote", AF_INET, AF_INET, REMOTE4, OWN4, true },
-	{ "v4, bound, own address", AF_INET, AF_INET, OWN4, OWN4, true },
-	{ "v4 by a dual-stack socket, bound", AF_INET6, AF_INET, REMOTE4, OWN4, true },
-	{ "v6, bound, remote", AF_INET6, AF_INET6, REMOTE6, OWN6, true },
-	{ "v6, bound, link-local", AF_INET6, AF_INET6, "fe80::1", OWN_LINK, true },
+	{"v4, remote", AF_INET, AF_INET, REMOTE4, OWN4, false},
+	{"v4, on the link", AF_INET, AF_INET, "10.77.0.1", OWN4, false},
+	{"v4, 127.0.0.53", AF_INET, AF_INET, "127.0.0.53", "127.0.0.1", false},
+	{"v4, 127.0.0.11", AF_INET, AF_INET, "127.0.0.11", "127.0.0.1", false},
+	{"v4, loopback from the own address", AF_INET, AF_INET, "127.0.0.53", OWN4, false},
+	{"v4, own address", AF_INET, AF_INET, OWN4, OWN4, false},
+	{"v4 by a dual-stack socket, remote", AF_INET6, AF_INET, REMOTE4, OWN4, false},
+	{"v4 by a dual-stack socket, loopback", AF_INET6, AF_INET, "127.0.0.53", "127.0.0.1",
+	 false},
+	{"v6, remote", AF_INET6, AF_INET6, REMOTE6, OWN6, false},
+	{"v6, ::1", AF_INET6, AF_INET6, "::1", "::1", false},
+	{"v6, own address", AF_INET6, AF_INET6, OWN6, OWN6, false},
+	{"v6, link-local", AF_INET6, AF_INET6, "fe80::1", OWN_LINK, false},
+	{"v4, bound, remote", AF_INET, AF_INET, REMOTE4, OWN4, true},
+	{"v4, bound, own address", AF_INET, AF_INET, OWN4, OWN4, true},
+	{"v4 by a dual-stack socket, bound", AF_INET6, AF_INET, REMOTE4, OWN4, true},
+	{"v6, bound, remote", AF_INET6, AF_INET6, REMOTE6, OWN6, true},
+	{"v6, bound, link-local", AF_INET6, AF_INET6, "fe80::1", OWN_LINK, true},
 };
 
 /*
- * One client and one resolver; returns microseconds from the injection to its arrival. The client is
- * connected, or bound to no address and willing to hear from anybody. Nothing is sent first: on
+ * One client and one resolver; returns microseconds from the injection to its arrival. The client
+ * is connected, or bound to no address and willing to hear from anybody. Nothing is sent first: on
  * loopback an ICMP error would come back, which it does not when the query is dropped on egress.
  */
 static double deliver(struct sp_injector *injector, const struct delivery *d, bool connected,
@@ -259,7 +260,8 @@ static double deliver(struct sp_injector *injector, const struct delivery *d, bo
 		assert_int_equal(bind(fd, &own.any, length(&own)), 0);
 		assert_int_equal(connect(fd, &resolver.any, length(&resolver)), 0);
 	} else {
-		union address nobody = address(d->client, d->client == AF_INET ? "0.0.0.0" : "::", 0);
+		union address nobody =
+			address(d->client, d->client == AF_INET ? "0.0.0.0" : "::", 0);
 
 		if (d->client == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&resolver.v6.sin6_addr))
 			nobody.v6.sin6_scope_id = 0;
@@ -273,7 +275,8 @@ static double deliver(struct sp_injector *injector, const struct delivery *d, bo
 
 	start = now_us();
 	assert_int_equal(sp_inject_udp(injector, d->packet, resolver_bytes, 53, own_bytes,
-				       port_of(&local), d->bound ? if_nametoindex("sp0") : 0, sent, len),
+				       port_of(&local), d->bound ? if_nametoindex("sp0") : 0, sent,
+				       len),
 			 0);
 	n = recvfrom(fd, got, sizeof(got), 0, &from.any, &from_len);
 	end = now_us();
@@ -318,8 +321,8 @@ static void test_delivery(void **state)
 		for (round = 0; round < 101; round++)
 			took[round] = deliver(injector, &deliveries[i], round & 1, 100);
 		qsort(took, 101, sizeof(took[0]), by_value);
-		print_message("%-36s median %5.1f us, worst %6.1f us\n", deliveries[i].what, took[50],
-			      took[100]);
+		print_message("%-36s median %5.1f us, worst %6.1f us\n", deliveries[i].what,
+			      took[50], took[100]);
 	}
 	sp_injector_close(injector);
 }
@@ -328,7 +331,7 @@ static void test_delivery(void **state)
 static void test_all_checksums(void **state)
 {
 	struct sp_injector *injector = NULL;
-	const struct delivery *ends[2] = { &deliveries[0], &deliveries[8] };
+	const struct delivery *ends[2] = {&deliveries[0], &deliveries[8]};
 	int family, value;
 
 	(void)state;
@@ -350,7 +353,8 @@ static void test_all_checksums(void **state)
 			payload[0] = value >> 8;
 			payload[1] = value;
 			assert_int_equal(sp_inject_udp(injector, d->packet, src, 53, dst,
-						       port_of(&local), 0, payload, 2), 0);
+						       port_of(&local), 0, payload, 2),
+					 0);
 			assert_int_equal(recv(fd, got, sizeof(got), 0), 2);
 			assert_memory_equal(got, payload, 2);
 		}
@@ -361,8 +365,8 @@ static void test_all_checksums(void **state)
 
 static void test_injection_refused(void **state)
 {
-	static const uint8_t v4[16] = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 };
-	static const uint8_t v6[16] = { [15] = 1 };
+	static const uint8_t v4[16] = {[10] = 0xff, [11] = 0xff, 127, 0, 0, 1};
+	static const uint8_t v6[16] = {[15] = 1};
 	struct sp_injector *injector = NULL;
 	char bytes[SP_INJECT_MAX + 1] = "";
 
@@ -383,7 +387,8 @@ static void test_injection_refused(void **state)
 /* Another's port, or another resolver for a connected client: not for this one. */
 static void test_connected_hears_only_its_resolver(void **state)
 {
-	union address resolver = address(AF_INET, REMOTE4, 53), other = address(AF_INET, "192.0.2.54", 53);
+	union address resolver = address(AF_INET, REMOTE4, 53),
+		      other = address(AF_INET, "192.0.2.54", 53);
 	struct sp_injector *injector = NULL;
 	uint8_t src[16], dst[16];
 	union address local;
@@ -398,11 +403,13 @@ static void test_connected_hears_only_its_resolver(void **state)
 	local = local_of(fd);
 	bytes_of(&local, dst);
 	bytes_of(&other, src);
-	assert_int_equal(sp_inject_udp(injector, AF_INET, src, 53, dst, port_of(&local), 0, "x", 1), 0);
-	bytes_of(&resolver, src);
-	assert_int_equal(sp_inject_udp(injector, AF_INET, src, 54, dst, port_of(&local), 0, "x", 1), 0);
-	assert_int_equal(sp_inject_udp(injector, AF_INET, src, 53, dst, port_of(&local) ^ 1, 0, "x", 1),
+	assert_int_equal(sp_inject_udp(injector, AF_INET, src, 53, dst, port_of(&local), 0, "x", 1),
 			 0);
+	bytes_of(&resolver, src);
+	assert_int_equal(sp_inject_udp(injector, AF_INET, src, 54, dst, port_of(&local), 0, "x", 1),
+			 0);
+	assert_int_equal(
+		sp_inject_udp(injector, AF_INET, src, 53, dst, port_of(&local) ^ 1, 0, "x", 1), 0);
 	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	close(fd);
@@ -470,13 +477,14 @@ static bool sniff(int fd, struct sp_request *request)
 }
 
 /*
- * Runs `argv` while every query that leaves is answered with `answer`. Returns its exit status; what
- * it printed goes to output, how long it took to ret_ms, how many queries it sent to ret_queries.
+ * Runs `argv` while every query that leaves is answered with `answer`. Returns its exit status;
+ * what it printed goes to output, how long it took to ret_ms, how many queries it sent to
+ * ret_queries.
  */
 static int run_denied(char *const argv[], uint8_t answer, char *output, size_t size, double *ret_ms,
 		      unsigned int *ret_queries)
 {
-	struct sockaddr_ll link = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	struct sockaddr_ll link = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	struct sp_injector *injector = NULL;
 	int out[2], fd, status = -1;
 	double start;
@@ -502,8 +510,8 @@ static int run_denied(char *const argv[], uint8_t answer, char *output, size_t s
 	}
 	close(out[1]);
 	for (;;) {
-		struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
-					 { .fd = out[0], .events = POLLIN } };
+		struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
+					{.fd = out[0], .events = POLLIN}};
 		struct sp_request request;
 		uint8_t message[512];
 		int len;
@@ -518,8 +526,9 @@ static int run_denied(char *const argv[], uint8_t answer, char *output, size_t s
 					      sizeof(message));
 			assert_true(len > 0);
 			assert_int_equal(sp_inject_udp(injector, request.family, request.daddr,
-						       request.dport, request.saddr, request.sport, 0,
-						       message, len), 0);
+						       request.dport, request.saddr, request.sport,
+						       0, message, len),
+					 0);
 		}
 		if (fds[1].revents) {
 			n = read(out[0], output, size - 1);
@@ -544,7 +553,7 @@ static void test_resolvers_accept(void **state)
 		"nameserver " REMOTE4 "\noptions edns0 trust-ad\n",
 		"nameserver " REMOTE6 "\n",
 	};
-	static const char *const answers[] = { "NXDOMAIN", "REFUSED", "EMPTY" };
+	static const char *const answers[] = {"NXDOMAIN", "REFUSED", "EMPTY"};
 	char dir[] = "/tmp/sallyport-test-XXXXXX", path[128], command[512], output[512];
 	bool have_gcc, have_musl;
 	size_t conf, answer, client;
@@ -556,8 +565,8 @@ static void test_resolvers_accept(void **state)
 	assert_int_equal(write_file(path, lookup_source), 0);
 	snprintf(command, sizeof(command), "cc -o %s/glibc %s/lookup.c 2>/dev/null", dir, dir);
 	have_gcc = system(command) == 0;
-	snprintf(command, sizeof(command), "musl-gcc -static -o %s/musl %s/lookup.c 2>/dev/null", dir,
-		 dir);
+	snprintf(command, sizeof(command), "musl-gcc -static -o %s/musl %s/lookup.c 2>/dev/null",
+		 dir, dir);
 	have_musl = system(command) == 0;
 	snprintf(path, sizeof(path), "%s/nsswitch.conf", dir);
 	assert_int_equal(write_file(path, "hosts: files dns\n"), 0);
@@ -569,7 +578,7 @@ static void test_resolvers_accept(void **state)
 		assert_int_equal(mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL), 0);
 		for (client = 0; client < 3; client++) {
 			char program[128];
-			char *argv[] = { program, "evil.test", NULL, NULL };
+			char *argv[] = {program, "evil.test", NULL, NULL};
 
 			if (client == 0) {
 				strcpy(program, "getent");
@@ -590,16 +599,21 @@ static void test_resolvers_accept(void **state)
 				if (client == 2 && answer == SP_ANSWER_REFUSED && conf > 0)
 					continue;
 				output[0] = '\0';
-				status = run_denied(argv, answer, output, sizeof(output), &ms, &queries);
-				print_message("%-6s %-8s resolv.conf %zu: status %d %-4s %u queries, "
-					      "%6.1f ms\n",
-					      client == 0 ? "getent" : client == 1 ? "glibc" : "musl",
-					      answers[answer], conf, status, output, queries, ms);
+				status = run_denied(argv, answer, output, sizeof(output), &ms,
+						    &queries);
+				print_message(
+					"%-6s %-8s resolv.conf %zu: status %d %-4s %u queries, "
+					"%6.1f ms\n",
+					client == 0   ? "getent"
+					: client == 1 ? "glibc"
+						      : "musl",
+					answers[answer], conf, status, output, queries, ms);
 				assert_int_equal(status, client == 0 ? 2 : 1);
 				assert_true(queries >= 1);
 				/*
-				 * musl takes no notice of REFUSED and waits for better until it times
-				 * out (res_msend.c: "ignore all other codes such as refusal").
+				 * musl takes no notice of REFUSED and waits for better until it
+				 * times out (res_msend.c: "ignore all other codes such as
+				 * refusal").
 				 */
 				if (client == 2 && answer == SP_ANSWER_REFUSED)
 					continue;
@@ -627,22 +641,23 @@ static const struct connection {
 	uint64_t any;	  /* SP_COOKIE_ANY, or 0 for the socket's own */
 	bool bound;	  /* to sp0 */
 } connections[] = {
-	{ "tcp v4", AF_INET, AF_INET, IPPROTO_TCP, "127.0.0.1", 0, false },
-	{ "tcp v4, any cookie", AF_INET, AF_INET, IPPROTO_TCP, OWN4, SP_COOKIE_ANY, false },
-	{ "tcp v6", AF_INET6, AF_INET6, IPPROTO_TCP, "::1", 0, false },
-	{ "tcp v6, any cookie", AF_INET6, AF_INET6, IPPROTO_TCP, OWN6, SP_COOKIE_ANY, false },
-	{ "tcp v6, link-local", AF_INET6, AF_INET6, IPPROTO_TCP, OWN_LINK, 0, true },
-	{ "tcp dual-stack", AF_INET6, AF_INET, IPPROTO_TCP, OWN4, 0, false },
-	{ "tcp dual-stack, any cookie", AF_INET6, AF_INET, IPPROTO_TCP, "127.0.0.1", SP_COOKIE_ANY, false },
-	{ "udp v4", AF_INET, AF_INET, IPPROTO_UDP, OWN4, 0, false },
-	{ "udp v4, any cookie", AF_INET, AF_INET, IPPROTO_UDP, "127.0.0.1", SP_COOKIE_ANY, false },
-	{ "udp v6", AF_INET6, AF_INET6, IPPROTO_UDP, "::1", 0, false },
-	{ "udp v6, any cookie", AF_INET6, AF_INET6, IPPROTO_UDP, OWN6, SP_COOKIE_ANY, false },
-	{ "udp dual-stack", AF_INET6, AF_INET, IPPROTO_UDP, OWN4, 0, false },
-	{ "udp dual-stack, any cookie", AF_INET6, AF_INET, IPPROTO_UDP, OWN4, SP_COOKIE_ANY, false },
-	{ "tcp v4, bound", AF_INET, AF_INET, IPPROTO_TCP, OWN4, 0, true },
-	{ "tcp dual-stack, bound", AF_INET6, AF_INET, IPPROTO_TCP, OWN4, SP_COOKIE_ANY, true },
-	{ "udp v6, bound", AF_INET6, AF_INET6, IPPROTO_UDP, OWN6, 0, true },
+	{"tcp v4", AF_INET, AF_INET, IPPROTO_TCP, "127.0.0.1", 0, false},
+	{"tcp v4, any cookie", AF_INET, AF_INET, IPPROTO_TCP, OWN4, SP_COOKIE_ANY, false},
+	{"tcp v6", AF_INET6, AF_INET6, IPPROTO_TCP, "::1", 0, false},
+	{"tcp v6, any cookie", AF_INET6, AF_INET6, IPPROTO_TCP, OWN6, SP_COOKIE_ANY, false},
+	{"tcp v6, link-local", AF_INET6, AF_INET6, IPPROTO_TCP, OWN_LINK, 0, true},
+	{"tcp dual-stack", AF_INET6, AF_INET, IPPROTO_TCP, OWN4, 0, false},
+	{"tcp dual-stack, any cookie", AF_INET6, AF_INET, IPPROTO_TCP, "127.0.0.1", SP_COOKIE_ANY,
+	 false},
+	{"udp v4", AF_INET, AF_INET, IPPROTO_UDP, OWN4, 0, false},
+	{"udp v4, any cookie", AF_INET, AF_INET, IPPROTO_UDP, "127.0.0.1", SP_COOKIE_ANY, false},
+	{"udp v6", AF_INET6, AF_INET6, IPPROTO_UDP, "::1", 0, false},
+	{"udp v6, any cookie", AF_INET6, AF_INET6, IPPROTO_UDP, OWN6, SP_COOKIE_ANY, false},
+	{"udp dual-stack", AF_INET6, AF_INET, IPPROTO_UDP, OWN4, 0, false},
+	{"udp dual-stack, any cookie", AF_INET6, AF_INET, IPPROTO_UDP, OWN4, SP_COOKIE_ANY, false},
+	{"tcp v4, bound", AF_INET, AF_INET, IPPROTO_TCP, OWN4, 0, true},
+	{"tcp dual-stack, bound", AF_INET6, AF_INET, IPPROTO_TCP, OWN4, SP_COOKIE_ANY, true},
+	{"udp v6, bound", AF_INET6, AF_INET6, IPPROTO_UDP, OWN6, 0, true},
 };
 
 static int destroy(struct sp_sockdiag *diag, const struct connection *c, const union address *src,
@@ -726,7 +741,7 @@ static void test_destroy(void **state)
 static void test_destroy_connecting(void **state)
 {
 	union address server = address(AF_INET, REMOTE4, 443), client;
-	struct connection c = { .family = AF_INET, .protocol = IPPROTO_TCP };
+	struct connection c = {.family = AF_INET, .protocol = IPPROTO_TCP};
 	struct sp_sockdiag *diag = NULL;
 	int fd, error = 0;
 	socklen_t len = sizeof(error);
@@ -747,17 +762,21 @@ static void test_destroy_connecting(void **state)
 
 static void test_destroy_refused(void **state)
 {
-	static const uint8_t v4[16] = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 };
-	static const uint8_t v6[16] = { [15] = 1 };
+	static const uint8_t v4[16] = {[10] = 0xff, [11] = 0xff, 127, 0, 0, 1};
+	static const uint8_t v6[16] = {[15] = 1};
 	struct sp_sockdiag *diag = NULL;
 
 	(void)state;
 	skip_without_root();
 	assert_int_equal(sp_sockdiag_open(&diag), 0);
-	assert_int_equal(sp_sockdiag_destroy(diag, AF_UNIX, IPPROTO_TCP, v4, 1, v4, 2, 0, 3), -EINVAL);
-	assert_int_equal(sp_sockdiag_destroy(diag, AF_INET, IPPROTO_SCTP, v4, 1, v4, 2, 0, 3), -EINVAL);
-	assert_int_equal(sp_sockdiag_destroy(diag, AF_INET, IPPROTO_TCP, v4, 1, v6, 2, 0, 3), -EINVAL);
-	assert_int_equal(sp_sockdiag_destroy(diag, AF_INET6, IPPROTO_TCP, v4, 1, v4, 2, 0, 3), -EINVAL);
+	assert_int_equal(sp_sockdiag_destroy(diag, AF_UNIX, IPPROTO_TCP, v4, 1, v4, 2, 0, 3),
+			 -EINVAL);
+	assert_int_equal(sp_sockdiag_destroy(diag, AF_INET, IPPROTO_SCTP, v4, 1, v4, 2, 0, 3),
+			 -EINVAL);
+	assert_int_equal(sp_sockdiag_destroy(diag, AF_INET, IPPROTO_TCP, v4, 1, v6, 2, 0, 3),
+			 -EINVAL);
+	assert_int_equal(sp_sockdiag_destroy(diag, AF_INET6, IPPROTO_TCP, v4, 1, v4, 2, 0, 3),
+			 -EINVAL);
 	sp_sockdiag_close(diag);
 }
 

@@ -145,8 +145,8 @@ int sp_answer_build(const struct sp_request *request, const char *text, uint8_t 
 	message[HEADER_RCODE] = FLAG_RA | (query[HEADER_RCODE] & FLAG_CD) | rcode;
 	put16(message + HEADER_ARCOUNT, 0);
 	/*
-	 * RFC 6891 7: an OPT only to those who sent one. The query's own is usually not handed over;
-	 * ARCOUNT says that it was there.
+	 * RFC 6891 7: an OPT only to those who sent one. The query's own is usually not handed
+	 * over; ARCOUNT says that it was there.
 	 */
 	if (get16(query + HEADER_ARCOUNT) == 0 || size - end < OPT_LEN)
 		return end;

@@ -75,7 +75,7 @@ void sp_buf_printf(struct sp_buf *buf, const char *format, ...)
 
 size_t sp_utf8_char(const uint8_t *bytes, size_t len, uint32_t *ret_char)
 {
-	static const uint32_t lowest[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t lowest[5] = {0, 0, 0x80, 0x800, 0x10000};
 	uint8_t first = bytes[0];
 	size_t need, i;
 	uint32_t c;
@@ -154,7 +154,7 @@ void sp_buf_json(struct sp_buf *buf, const void *bytes, size_t len)
 
 static void add_hex(struct sp_buf *buf, uint8_t byte)
 {
-	char text[4] = { '\\', 'x', hex[byte >> 4], hex[byte & 15] };
+	char text[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
 
 	add_bytes(buf, text, sizeof(text));
 }
@@ -222,12 +222,12 @@ int sp_buf_take(struct sp_buf *buf, char **ret)
 		return error;
 	}
 	*ret = buf->data;
-	*buf = (struct sp_buf){ 0 };
+	*buf = (struct sp_buf){0};
 	return 0;
 }
 
 void sp_buf_free(struct sp_buf *buf)
 {
 	free(buf->data);
-	*buf = (struct sp_buf){ 0 };
+	*buf = (struct sp_buf){0};
 }

@@ -26,17 +26,17 @@ void sp_buf_printf(struct sp_buf *buf, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * A JSON string with its quotation marks (RFC 8259 7). The output is valid UTF-8 whatever the input:
- * a byte that is not part of well-formed UTF-8 (RFC 3629 4) becomes \ufffd; control characters (C0,
- * DEL, C1), line separators and the characters that turn the writing direction become \uXXXX, so
- * that a terminal showing the JSON cannot be driven by it either.
+ * A JSON string with its quotation marks (RFC 8259 7). The output is valid UTF-8 whatever the
+ * input: a byte that is not part of well-formed UTF-8 (RFC 3629 4) becomes \ufffd; control
+ * characters (C0, DEL, C1), line separators and the characters that turn the writing direction
+ * become \uXXXX, so that a terminal showing the JSON cannot be driven by it either.
  */
 void sp_buf_json(struct sp_buf *buf, const void *bytes, size_t len);
 
 /*
  * A word for a line that a person reads: as it is if it consists of [A-Za-z0-9_.:/@+*-] only,
- * otherwise in quotation marks with \\, \" and \xNN for every byte that is not printable ASCII. So a
- * hostile word can neither drive a terminal nor look like another part of the line.
+ * otherwise in quotation marks with \\, \" and \xNN for every byte that is not printable ASCII. So
+ * a hostile word can neither drive a terminal nor look like another part of the line.
  */
 void sp_buf_word(struct sp_buf *buf, const void *bytes, size_t len);
 

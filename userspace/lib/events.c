@@ -3,11 +3,11 @@
  * events.c - decoding and wording of ring-buffer records.
  *
  * What a record holds is the sandbox's own doing: names, server names and the comm of a process are
- * hostile bytes. They are lengths checked here once (sp_event_decode()), and shown only through the
- * writers of buf.h. Names of the policy belong to the operator.
+ * hostile bytes. Their lengths are checked here once (sp_event_decode()), and shown only through
+ * the writers of buf.h. Names of the policy belong to the operator.
  *
- * A line ends with what would allow the thing that was denied, but only where that is true and wise:
- * see write_hint().
+ * A line ends with what would allow the thing that was denied, but only where that is true and
+ * wise: see write_hint().
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,15 +33,15 @@ _Static_assert(sizeof(struct sp_event) == SP_EVENT_FULL, "FULL is all of it");
 static const struct {
 	const char *token, *text;
 } reasons[SP_REASON_COUNT] = {
-#define X(code, token, text) [SP_REASON_##code] = { token, text },
+#define X(code, token, text) [SP_REASON_##code] = {token, text},
 	SP_REASONS(X)
 #undef X
 };
 
 static const char *const kind_names[SP_EVENT_KINDS] = {
-	[SP_EVENT_DNS] = "dns",		    [SP_EVENT_ANSWER] = "answer",
-	[SP_EVENT_CONNECT] = "connect",	    [SP_EVENT_HANDSHAKE] = "handshake",
-	[SP_EVENT_SOCKET] = "socket",	    [SP_EVENT_CLOSE] = "close",
+	[SP_EVENT_DNS] = "dns",		[SP_EVENT_ANSWER] = "answer",
+	[SP_EVENT_CONNECT] = "connect", [SP_EVENT_HANDSHAKE] = "handshake",
+	[SP_EVENT_SOCKET] = "socket",	[SP_EVENT_CLOSE] = "close",
 	[SP_EVENT_PACKET] = "packet",
 };
 
@@ -75,7 +75,7 @@ const char *sp_reason_text(uint8_t reason)
 
 int sp_event_decode(const void *record, size_t len, struct sp_event *ret_event)
 {
-	struct sp_event event = { 0 };
+	struct sp_event event = {0};
 	uint16_t head[2]; /* version, size */
 
 	if (len < sizeof(head))
@@ -105,7 +105,8 @@ int sp_event_decode(const void *record, size_t len, struct sp_event *ret_event)
 /* Adds one byte of a name, or nothing if it does not fit whole. */
 static bool put_name_byte(uint8_t c, char *text, size_t size, size_t *len)
 {
-	/* the case of a name says nothing (RFC 4343), and a name that is denied may be as it was sent */
+	/* the case of a name says nothing (RFC 4343), and a name that is denied may be as it was
+	 * sent */
 	if (c >= 'A' && c <= 'Z')
 		c |= 0x20;
 	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_') {
@@ -124,10 +125,10 @@ static bool put_name_byte(uint8_t c, char *text, size_t size, size_t *len)
 }
 
 /*
- * Returns the length of the text, which always ends with a NUL (if there is room for one); what does
- * not fit is left out. \DDD is decimal (RFC 1035 5.1). Where the bytes stop being a name (a length
- * byte over 63 or a label that ends outside), all the rest is given as \DDD, so that a broken name
- * never reads like a good one.
+ * Returns the length of the text, which always ends with a NUL (if there is room for one); what
+ * does not fit is left out. \DDD is decimal (RFC 1035 5.1). Where the bytes stop being a name (a
+ * length byte over 63 or a label that ends outside), all the rest is given as \DDD, so that a
+ * broken name never reads like a good one.
  */
 size_t sp_wire_to_text(const uint8_t *wire, size_t wire_len, char *text, size_t text_size)
 {
@@ -168,7 +169,7 @@ out:
 
 static bool is_mapped(const uint8_t addr[16])
 {
-	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
 }
@@ -204,13 +205,13 @@ static const char *query_type_name(uint32_t type)
 		uint16_t type;
 		const char *name;
 	} names[] = {
-		{ 1, "A" },	   { 2, "NS" },	    { 5, "CNAME" },   { 6, "SOA" },	 { 12, "PTR" },
-		{ 13, "HINFO" },   { 15, "MX" },    { 16, "TXT" },    { 17, "RP" },	 { 28, "AAAA" },
-		{ 29, "LOC" },	   { 33, "SRV" },   { 35, "NAPTR" },  { 39, "DNAME" },	 { 41, "OPT" },
-		{ 43, "DS" },	   { 44, "SSHFP" }, { 46, "RRSIG" },  { 47, "NSEC" },	 { 48, "DNSKEY" },
-		{ 50, "NSEC3" },   { 52, "TLSA" },  { 53, "SMIMEA" }, { 61, "OPENPGPKEY" },
-		{ 64, "SVCB" },	   { 65, "HTTPS" }, { 99, "SPF" },    { 249, "TKEY" },	 { 250, "TSIG" },
-		{ 251, "IXFR" },   { 252, "AXFR" }, { 255, "ANY" },   { 256, "URI" },	 { 257, "CAA" },
+		{1, "A"},      {2, "NS"},     {5, "CNAME"},   {6, "SOA"},	  {12, "PTR"},
+		{13, "HINFO"}, {15, "MX"},    {16, "TXT"},    {17, "RP"},	  {28, "AAAA"},
+		{29, "LOC"},   {33, "SRV"},   {35, "NAPTR"},  {39, "DNAME"},	  {41, "OPT"},
+		{43, "DS"},    {44, "SSHFP"}, {46, "RRSIG"},  {47, "NSEC"},	  {48, "DNSKEY"},
+		{50, "NSEC3"}, {52, "TLSA"},  {53, "SMIMEA"}, {61, "OPENPGPKEY"}, {64, "SVCB"},
+		{65, "HTTPS"}, {99, "SPF"},   {249, "TKEY"},  {250, "TSIG"},	  {251, "IXFR"},
+		{252, "AXFR"}, {255, "ANY"},  {256, "URI"},   {257, "CAA"},
 	};
 	size_t i;
 
@@ -262,7 +263,7 @@ static size_t comm_len(const struct sp_event *event)
 
 static uint64_t now(clockid_t clock)
 {
-	struct timespec ts = { 0 };
+	struct timespec ts = {0};
 
 	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
@@ -278,10 +279,10 @@ static void json_time(struct sp_buf *buf, uint64_t monotonic)
 
 	if (monotonic <= mono_now)
 		real -= mono_now - monotonic < real ? mono_now - monotonic : real;
-	/* else: from a later moment, which a clock that was read twice can say; now is near enough */
+	/* else: from a later moment, which a clock that was read twice can say; now is near enough
+	 */
 	seconds = real / NS_PER_S;
-	if (!gmtime_r(&seconds, &tm) ||
-	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+	if (!gmtime_r(&seconds, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
 		return;
 	sp_buf_printf(buf, "\"time\":\"%s.%09lluZ\",", text, (unsigned long long)(real % NS_PER_S));
 }
@@ -289,7 +290,7 @@ static void json_time(struct sp_buf *buf, uint64_t monotonic)
 static void json_rule(struct sp_buf *buf, const struct sp_event *event,
 		      const struct sp_policy *policy)
 {
-	struct sp_rule_view view = { 0 };
+	struct sp_rule_view view = {0};
 
 	if (event->rule == SP_RULE_DEFAULT) {
 		sp_buf_add(buf, ",\"rule\":null");
@@ -299,7 +300,7 @@ static void json_rule(struct sp_buf *buf, const struct sp_event *event,
 	if (policy && sp_policy_rule(policy, event->rule, &view) == 0) {
 		const struct {
 			const char *key, *value;
-		} fields[] = { { "id", view.id }, { "kind", view.kind }, { "target", view.target } };
+		} fields[] = {{"id", view.id}, {"kind", view.kind}, {"target", view.target}};
 		size_t i;
 
 		for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -320,8 +321,8 @@ static void json_end(struct sp_buf *buf, const char *key, const uint8_t addr[16]
 		return;
 	sp_buf_printf(buf, ",\"%s\":{", key);
 	if (has_addr(addr))
-		sp_buf_printf(buf, "\"addr\":\"%s\"%s",
-			      sp_addr_to_text(addr, text, sizeof(text)), port ? "," : "");
+		sp_buf_printf(buf, "\"addr\":\"%s\"%s", sp_addr_to_text(addr, text, sizeof(text)),
+			      port ? "," : "");
 	if (port)
 		sp_buf_printf(buf, "\"port\":%u", port);
 	sp_buf_add(buf, "}");
@@ -362,7 +363,7 @@ static void json_detail(struct sp_buf *buf, const struct sp_event *event)
 
 int sp_event_json(const struct sp_event *event, const struct sp_policy *policy, char **ret_json)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	char name[NAME_TEXT_SIZE];
 	size_t len;
 
@@ -412,9 +413,9 @@ int sp_event_json(const struct sp_event *event, const struct sp_policy *policy, 
 
 /* What a line needs again and again, as text. */
 struct words {
-	char name[NAME_TEXT_SIZE]; /* "" if there is none */
+	char name[NAME_TEXT_SIZE];	 /* "" if there is none */
 	char dst[INET6_ADDRSTRLEN + 10]; /* [addr]:port as an option takes it; "" likewise */
-	bool name_usable; /* the name could stand in an option */
+	bool name_usable;		 /* the name could stand in an option */
 	bool sni_usable;
 };
 
@@ -451,7 +452,7 @@ static bool usable_name(const char *text, size_t len)
 static void fill_words(const struct sp_event *event, struct words *words)
 {
 	char addr[INET6_ADDRSTRLEN];
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	size_t len;
 
 	memset(words, 0, sizeof(*words));
@@ -553,7 +554,7 @@ static void write_subject(struct sp_buf *buf, const struct sp_event *event,
 static void write_reason(struct sp_buf *buf, const struct sp_event *event,
 			 const struct sp_policy *policy)
 {
-	struct sp_rule_view view = { 0 };
+	struct sp_rule_view view = {0};
 	bool host = event->reason == SP_REASON_HOST_ADDRESS;
 
 	if (event->reason == SP_REASON_RULE && event->rule != SP_RULE_DEFAULT) {
@@ -630,7 +631,8 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 		sp_buf_add(buf, "; it must be looked up again");
 		return;
 	case SP_REASON_UNTRUSTED_RESOLVER:
-		sp_buf_add(buf, "; if it is to be trusted, put it into dns.resolvers of the policy");
+		sp_buf_add(buf,
+			   "; if it is to be trusted, put it into dns.resolvers of the policy");
 		return;
 	case SP_REASON_REBINDING:
 		sp_buf_add(buf, "; if that is meant, put the range into dns.private_answers");
@@ -659,7 +661,7 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 
 int sp_event_line(const struct sp_event *event, const struct sp_policy *policy, char **ret_line)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	struct words words;
 
 	fill_words(event, &words);
@@ -674,7 +676,8 @@ int sp_event_line(const struct sp_event *event, const struct sp_policy *policy, 
 	write_subject(&buf, event, &words);
 	sp_buf_add(&buf, ": ");
 	if (event->kind == SP_EVENT_CLOSE)
-		sp_buf_printf(&buf, "%llu bytes out, %llu in; ", (unsigned long long)event->bytes_out,
+		sp_buf_printf(&buf, "%llu bytes out, %llu in; ",
+			      (unsigned long long)event->bytes_out,
 			      (unsigned long long)event->bytes_in);
 	write_reason(&buf, event, policy);
 	if (event->verdict != SP_VERDICT_ALLOWED)

@@ -3,11 +3,11 @@
  * inject.c - UDP datagrams to a local socket as if they came from somebody else.
  *
  * How it works. A raw socket with the header included (raw(7)) sends a packet whose source is the
- * resolver and whose destination is the client, an address of this namespace. Output routing finds a
- * local route for it, so the packet goes through the loopback device and is delivered with the route
- * that it was sent by: input routing, and with it the reverse path filter and the martian checks
- * (127/8 as the source of a packet to another address), is not asked again. So a resolver that is
- * remote, on loopback or an address of this host is all the same, whatever rp_filter says.
+ * resolver and whose destination is the client, an address of this namespace. Output routing finds
+ * a local route for it, so the packet goes through the loopback device and is delivered with the
+ * route that it was sent by: input routing, and with it the reverse path filter and the martian
+ * checks (127/8 as the source of a packet to another address), is not asked again. So a resolver
+ * that is remote, on loopback or an address of this host is all the same, whatever rp_filter says.
  *
  * The sender is not the sandbox: the packet passes this process's cgroup on the way out, and the
  * client's ingress hook on the way in. Conntrack sees it in both directions, so a query that was
@@ -15,18 +15,18 @@
  * reply is translated back.
  *
  * What must not happen: that a packet leaves the host. The destination is taken from a packet that
- * the kernel saw the sandbox send, and sandboxes have neither raw sockets nor IP_TRANSPARENT; should
- * the address have been removed since, IPv4 is kept from being routed by MSG_DONTROUTE (it can still
- * reach a neighbour on the link), IPv6 is routed.
+ * the kernel saw the sandbox send, and sandboxes have neither raw sockets nor IP_TRANSPARENT;
+ * should the address have been removed since, IPv4 is kept from being routed by MSG_DONTROUTE (it
+ * can still reach a neighbour on the link), IPv6 is routed.
  *
- * A client that is bound to an interface (SO_BINDTODEVICE, which needs no privilege) hears only what
- * comes in by that one, not by lo. With an output interface given, the local route is taken all the
- * same, and the packet counts as having come in by the interface that was asked for.
+ * A client that is bound to an interface (SO_BINDTODEVICE, which needs no privilege) hears only
+ * what comes in by that one, not by lo. With an output interface given, the local route is taken
+ * all the same, and the packet counts as having come in by the interface that was asked for.
  *
  * Link-local (fe80::/10) destinations are ambiguous without a scope. A client that is connected to
  * one is bound to its interface by that. Without bound_if the kernel takes the interface that has
- * the address, or the first one if several have the same; a client bound to another one does not get
- * its answer and times out (RFC 4007 6).
+ * the address, or the first one if several have the same; a client bound to another one does not
+ * get its answer and times out (RFC 4007 6).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -42,7 +42,7 @@
 #include "inject.h"
 
 #ifndef IPV6_HDRINCL
-#define IPV6_HDRINCL 36 /* Linux 4.20, 715f504b1189 */
+#define IPV6_HDRINCL 36 /* linux/in6.h, where the C library has none */
 #endif
 
 #define HOP_LIMIT 64 /* RFC 1700; never used up, the packet makes no hop */
@@ -124,8 +124,8 @@ static uint16_t sum_finish(uint32_t sum)
 
 /*
  * Over the pseudo-header and the datagram (RFC 768; RFC 8200 8.1, where it is mandatory). The
- * addresses are the last `addr_len` bytes of their 16. The two pseudo-headers differ in their layout
- * and in nothing that a sum would notice.
+ * addresses are the last `addr_len` bytes of their 16. The two pseudo-headers differ in their
+ * layout and in nothing that a sum would notice.
  */
 static uint16_t udp_checksum(const uint8_t *src, const uint8_t *dst, size_t addr_len,
 			     const struct udphdr *udp, size_t udp_len)
@@ -142,21 +142,22 @@ static uint16_t udp_checksum(const uint8_t *src, const uint8_t *dst, size_t addr
 
 static bool is_mapped(const uint8_t addr[16])
 {
-	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
 }
 
 /* The packet, by the interface that `info` (IP_PKTINFO, IPV6_PKTINFO) says, if it is not NULL. */
-static int send_packet(int fd, const void *packet, size_t len, void *to, socklen_t to_len, int level,
-		       int type, const void *info, size_t info_len)
+static int send_packet(int fd, const void *packet, size_t len, void *to, socklen_t to_len,
+		       int level, int type, const void *info, size_t info_len)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	} control = { 0 };
-	struct iovec part = { .iov_base = (void *)packet, .iov_len = len };
-	struct msghdr message = { .msg_name = to, .msg_namelen = to_len, .msg_iov = &part, .msg_iovlen = 1 };
+	} control = {0};
+	struct iovec part = {.iov_base = (void *)packet, .iov_len = len};
+	struct msghdr message = {
+		.msg_name = to, .msg_namelen = to_len, .msg_iov = &part, .msg_iovlen = 1};
 	struct cmsghdr *header;
 
 	if (info) {
@@ -188,7 +189,7 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 			uint8_t payload[SP_INJECT_MAX];
 		} v6;
 	} packet;
-	struct udphdr udp = { .source = htons(sport), .dest = htons(dport) };
+	struct udphdr udp = {.source = htons(sport), .dest = htons(dport)};
 	size_t udp_len = sizeof(udp) + len;
 
 	if (family != AF_INET && family != AF_INET6)
@@ -200,8 +201,8 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 	udp.len = htons(udp_len);
 
 	if (family == AF_INET) {
-		struct in_pktinfo info = { .ipi_ifindex = bound_if };
-		struct sockaddr_in to = { .sin_family = AF_INET };
+		struct in_pktinfo info = {.ipi_ifindex = bound_if};
+		struct sockaddr_in to = {.sin_family = AF_INET};
 		struct iphdr ip = {
 			.version = 4,
 			.ihl = sizeof(ip) / 4,
@@ -224,9 +225,9 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 				   IPPROTO_IP, IP_PKTINFO, bound_if ? &info : NULL, sizeof(info));
 	} else {
 		/* the port of a raw IPv6 address is a protocol: zero, for that of the socket */
-		struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
-		struct in6_pktinfo info = { .ipi6_ifindex = bound_if };
-		struct ip6_hdr ip = { 0 };
+		struct sockaddr_in6 to = {.sin6_family = AF_INET6};
+		struct in6_pktinfo info = {.ipi6_ifindex = bound_if};
+		struct ip6_hdr ip = {0};
 
 		if (injector->fd6 < 0)
 			return -EAFNOSUPPORT;
@@ -243,6 +244,7 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 			memcpy(packet.v6.payload, payload, len);
 		packet.v6.udp.check = udp_checksum(src, dst, 16, &packet.v6.udp, udp_len);
 		return send_packet(injector->fd6, &packet.v6, sizeof(ip) + udp_len, &to, sizeof(to),
-				   IPPROTO_IPV6, IPV6_PKTINFO, bound_if ? &info : NULL, sizeof(info));
+				   IPPROTO_IPV6, IPV6_PKTINFO, bound_if ? &info : NULL,
+				   sizeof(info));
 	}
 }

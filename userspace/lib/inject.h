@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SP_INJECT_MAX 1232 /* bytes of payload: a packet of 1280, which no link divides (RFC 8200 5) */
+#define SP_INJECT_MAX                                                                              \
+	1232 /* bytes of payload: a packet of 1280, which no link divides (RFC 8200 5) */
 
 /* Raw sockets of one network namespace: they stay in the one that they were made in. */
 struct sp_injector;
@@ -22,10 +23,11 @@ void sp_injector_close(struct sp_injector *injector);
 
 /*
  * Sends `payload` from src:sport to dst:dport. `family` is that of the packet, AF_INET or AF_INET6;
- * addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in host order. dst is an address
- * of this namespace, src may be anybody's. To answer a struct sp_request: src is its daddr, dst its
- * saddr. `bound_if` is the interface that the receiving socket is bound to (SO_BINDTODEVICE, or a
- * link-local peer), 0 if to none: a bound socket of IPv4 gets nothing unless it is said.
+ * addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in host order. dst is an
+ * address of this namespace, src may be anybody's. To answer a struct sp_request: src is its daddr,
+ * dst its saddr. `bound_if` is the interface that the receiving socket is bound to
+ * (SO_BINDTODEVICE, or a link-local peer), 0 if to none: a bound socket of IPv4 gets nothing unless
+ * it is said.
  *
  * 0; -EINVAL (family, or an address of the other family); -EMSGSIZE (over SP_INJECT_MAX);
  * -EAFNOSUPPORT; -ENETUNREACH and the like from routing. Never blocks (-EAGAIN: the send buffer is

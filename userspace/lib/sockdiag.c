@@ -37,7 +37,8 @@
 #include "sockdiag.h"
 
 #define REPLY_SIZE 8192
-#define REPLY_TIMEOUT_MS 1000 /* netlink answers at once; a kernel that does not must not hang us */
+#define REPLY_TIMEOUT_MS 1000 /* netlink answers at once; a kernel that does not must not hang us  \
+			       */
 
 struct sp_sockdiag {
 	struct mnl_socket *socket;
@@ -46,8 +47,8 @@ struct sp_sockdiag {
 
 int sp_sockdiag_open(struct sp_sockdiag **ret_diag)
 {
-	struct timeval timeout = { .tv_sec = REPLY_TIMEOUT_MS / 1000,
-				   .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000 };
+	struct timeval timeout = {.tv_sec = REPLY_TIMEOUT_MS / 1000,
+				  .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000};
 	struct sp_sockdiag *diag;
 	int r;
 
@@ -138,7 +139,7 @@ static void put_addr(uint32_t to[4], int family, const uint8_t addr[16])
 static bool same_addr(const struct inet_diag_msg *found, const uint32_t addr[4],
 		      const uint8_t wanted[16])
 {
-	uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };
+	uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff};
 
 	if (found->idiag_family != AF_INET)
 		return memcmp(addr, wanted, 16) == 0;
@@ -148,7 +149,7 @@ static bool same_addr(const struct inet_diag_msg *found, const uint32_t addr[4],
 
 static bool is_mapped(const uint8_t addr[16])
 {
-	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
 }
@@ -165,7 +166,7 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 		.id.idiag_dport = htons(dport),
 		.id.idiag_if = bound_if,
 	};
-	struct inet_diag_msg found = { 0 };
+	struct inet_diag_msg found = {0};
 	struct inet_diag_req_v2 lookup;
 	int r;
 
@@ -207,12 +208,12 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 
 int sp_sockdiag_probe(void)
 {
-	struct sockaddr_in listen_addr = { .sin_family = AF_INET,
-					   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_in client_addr = { 0 };
-	uint8_t lo[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
+	struct sockaddr_in listen_addr = {.sin_family = AF_INET,
+					  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in client_addr = {0};
+	uint8_t lo[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
 	/* for a firewall that eats packets on lo */
-	struct timeval timeout = { .tv_sec = REPLY_TIMEOUT_MS / 1000 };
+	struct timeval timeout = {.tv_sec = REPLY_TIMEOUT_MS / 1000};
 	struct sp_sockdiag *diag = NULL;
 	int listener = -1, client = -1, r;
 	socklen_t len = sizeof(listen_addr);

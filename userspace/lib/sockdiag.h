@@ -20,8 +20,8 @@ void sp_sockdiag_close(struct sp_sockdiag *diag);
  * Destroys the socket with these ends: its owner's calls fail with ECONNABORTED from then on, and a
  * TCP peer gets a reset. `family` is that of the packets, AF_INET or AF_INET6 (a dual-stack socket
  * that talks IPv4 is found by AF_INET); `protocol` IPPROTO_TCP or IPPROTO_UDP; src is the socket's
- * own end, dst its peer's; addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in host
- * order. `cookie` is that of the socket (SO_COOKIE, bpf_get_socket_cookie()) or SP_COOKIE_ANY.
+ * own end, dst its peer's; addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in
+ * host order. `cookie` is that of the socket (SO_COOKIE, bpf_get_socket_cookie()) or SP_COOKIE_ANY.
  * `bound_if` is the interface that the socket is bound to (SO_BINDTODEVICE, or by a link-local
  * peer), 0 if to none: a bound socket is found only if it is said. A listener is never destroyed.
  *
@@ -35,8 +35,8 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 			uint64_t cookie);
 
 /*
- * Tries it: makes a TCP connection on loopback in the current network namespace, destroys one end of
- * it, and looks whether it is dead. 0; -errno of what failed; -EIO if the socket lived on.
+ * Tries it: makes a TCP connection on loopback in the current network namespace, destroys one end
+ * of it, and looks whether it is dead. 0; -errno of what failed; -EIO if the socket lived on.
  * -ENETUNREACH and -EADDRNOTAVAIL: lo is down here, nothing was learned.
  */
 int sp_sockdiag_probe(void);
