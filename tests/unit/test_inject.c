@@ -486,6 +486,7 @@ static int run_denied(char *const argv[], uint8_t answer, char *output, size_t s
 {
 	struct sockaddr_ll link = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	struct sp_injector *injector = NULL;
+	size_t used = 0;
 	int out[2], fd, status = -1;
 	double start;
 	ssize_t n;
@@ -531,10 +532,11 @@ static int run_denied(char *const argv[], uint8_t answer, char *output, size_t s
 					 0);
 		}
 		if (fds[1].revents) {
-			n = read(out[0], output, size - 1);
+			n = read(out[0], output + used, size - 1 - used);
 			if (n <= 0)
 				break;
-			output[n] = '\0';
+			used += n;
+			output[used] = '\0';
 		}
 	}
 	*ret_ms = (now_us() - start) / 1000;
@@ -630,6 +632,86 @@ static void test_resolvers_accept(void **state)
 		print_message("no musl-gcc: musl was not tried\n");
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	run(command);
+}
+
+/* The reason reaches a person: an EDE with its text, in an OPT to those who sent one. */
+static void test_dig_shows_why(void **state)
+{
+	char *argv[] = {"dig", "+tries=1", "+edns", "@" REMOTE4, "Evil.test", NULL};
+	char output[4096] = "";
+	unsigned int queries;
+	double ms;
+	int status;
+
+	(void)state;
+	skip_without_root();
+	status = run_denied(argv, SP_ANSWER_NXDOMAIN, output, sizeof(output), &ms, &queries);
+	if (status == 127) {
+		print_message("skipped: no dig\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+	assert_int_equal(queries, 1);
+	assert_non_null(strstr(output, "status: NXDOMAIN"));
+	assert_non_null(strstr(output, "EDE: 15 (Blocked): (denied by policy test: default)"));
+	/* as it was asked, with its case (0x20) */
+	assert_non_null(strstr(output, ";Evil.test."));
+	assert_null(strstr(output, "WARNING"));
+	assert_null(strstr(output, "malformed"));
+}
+
+/*
+ * Docker's resolver: 127.0.0.11:53 is another port behind a DNAT. The kernel side sees the packet
+ * behind it, the client hears the address before it.
+ */
+static void test_behind_dnat(void **state)
+{
+	union address resolver = address(AF_INET, "127.0.0.11", 53), from;
+	union address real = address(AF_INET, "127.0.0.11", 35353), local;
+	struct sp_injector *injector = NULL;
+	socklen_t from_len;
+	uint8_t src[16], dst[16];
+	int sink, fd, connected;
+	char bytes[8];
+
+	(void)state;
+	skip_without_root();
+	if (system("{ nft add table ip test && "
+		   "nft 'add chain ip test out { type nat hook output priority -100; }' && "
+		   "nft add rule ip test out ip daddr 127.0.0.11 udp dport 53 "
+		   "dnat to 127.0.0.11:35353; } >/dev/null 2>&1")) {
+		print_message("skipped: no nft, or no NAT in this kernel\n");
+		skip();
+	}
+	assert_int_equal(sp_injector_open(&injector), 0);
+	/* takes the query, which is dropped in reality, so that no ICMP error comes of it */
+	sink = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	wait_at_most_a_second(sink);
+	assert_int_equal(bind(sink, &real.any, length(&real)), 0);
+	for (connected = 0; connected < 2; connected++) {
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		wait_at_most_a_second(fd);
+		if (connected)
+			assert_int_equal(connect(fd, &resolver.any, length(&resolver)), 0);
+		assert_int_equal(sendto(fd, "query", 5, 0, connected ? NULL : &resolver.any,
+					connected ? 0 : length(&resolver)),
+				 5);
+		from_len = sizeof(local);
+		assert_int_equal(recvfrom(sink, bytes, sizeof(bytes), 0, &local.any, &from_len), 5);
+		bytes_of(&real, src);
+		bytes_of(&local, dst);
+		assert_int_equal(sp_inject_udp(injector, AF_INET, src, 35353, dst, port_of(&local),
+					       0, "answer", 6),
+				 0);
+		from_len = sizeof(from);
+		assert_int_equal(recvfrom(fd, bytes, sizeof(bytes), 0, &from.any, &from_len), 6);
+		assert_memory_equal(bytes, "answer", 6);
+		assert_int_equal(port_of(&from), 53);
+		close(fd);
+	}
+	close(sink);
+	sp_injector_close(injector);
+	run("nft delete table ip test");
 }
 
 /* ---- destroying ----------------------------------------------------------------------------- */
@@ -823,6 +905,8 @@ int main(void)
 		cmocka_unit_test(test_injection_refused),
 		cmocka_unit_test(test_connected_hears_only_its_resolver),
 		cmocka_unit_test(test_resolvers_accept),
+		cmocka_unit_test(test_dig_shows_why),
+		cmocka_unit_test(test_behind_dnat),
 		cmocka_unit_test(test_destroy),
 		cmocka_unit_test(test_destroy_connecting),
 		cmocka_unit_test(test_destroy_refused),
