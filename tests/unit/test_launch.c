@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_launch.c - what the launcher takes from a command, tried from inside.
+ *
+ * Links with launch.c, identity.c, resolv.c, output.c and message.c of the command line, and with the
+ * library's error.c; needs no BPF. Tests that need root are skipped without it, and say so.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "launch.h"
+#include "output.h"
+#include "resolv.h"
+
+/* Registers as a hostile program would fill them: the kernel takes the low half, as an int. */
+static const uint64_t garbage[] = {0, 1ULL << 32, 0xffffffffULL << 32, 0x8000000000000000ULL,
+				   0xdeadbeefULL << 32};
+#define GARBAGE (sizeof(garbage) / sizeof(garbage[0]))
+
+/* Runs a function in a child: its return value, or 1000 + the signal that killed it. */
+static int in_child(int (*function)(void *data), void *data)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(function(data));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int filtered(bool families)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return 1;
+	return sp_launch_load_filter(families, true) ? 2 : 0;
+}
+
+/* Prints what was wrong (the return value is one byte) and counts. */
+static int wrong(const char *call, uint64_t a, uint64_t b, uint64_t c, long got, int error)
+{
+	fprintf(stderr, "%s(%#llx, %#llx, %#llx) = %ld, errno %d\n", call, (unsigned long long)a,
+		(unsigned long long)b, (unsigned long long)c, got, error);
+	return 3;
+}
+
+/* The result of a socket call: 0 or errno. */
+static int try_socket(uint64_t family, uint64_t type, uint64_t protocol)
+{
+	long fd = syscall(SYS_socket, family, type, protocol);
+
+	if (fd < 0)
+		return errno;
+	close((int)fd);
+	return 0;
+}
+
+static int sweep_families(void *data)
+{
+	int r = filtered(true);
+
+	(void)data;
+	for (uint64_t family = 0; family < 130 && !r; family++) {
+		bool good = family == AF_UNIX || family == AF_INET || family == AF_INET6 ||
+			    family == AF_NETLINK;
+
+		for (size_t i = 0; i < GARBAGE && !r; i++) {
+			for (uint64_t type = 0; type < 11; type++) {
+				uint64_t a = family | garbage[i];
+				int error = try_socket(a, type, 0);
+				int pair[2];
+				long got;
+
+				if (!good && error != EAFNOSUPPORT)
+					r = wrong("socket", a, type, 0, -1, error);
+				got = syscall(SYS_socketpair, a, type, 0, pair);
+				if (!good && (got >= 0 || errno != EAFNOSUPPORT))
+					r = wrong("socketpair", a, type, 0, got, errno);
+				if (got >= 0) {
+					close(pair[0]);
+					close(pair[1]);
+				}
+			}
+			/* Good ones must work, whatever the upper half holds. */
+			if (good && family != AF_NETLINK &&
+			    try_socket(family | garbage[i], SOCK_STREAM, 0))
+				r = wrong("good socket", family | garbage[i], SOCK_STREAM, 0, -1,
+					  errno);
+		}
+	}
+	/* Negative families, and each single high bit of the int. */
+	for (unsigned int bit = 5; bit < 32 && !r; bit++) {
+		static const unsigned int low[] = {0, AF_INET, AF_UNIX, AF_NETLINK};
+
+		for (size_t i = 0; i < 4 && !r; i++)
+			for (size_t j = 0; j < GARBAGE && !r; j++) {
+				uint64_t a = (1u << bit | low[i]) | garbage[j];
+				int error = try_socket(a, SOCK_STREAM, 0);
+
+				if (error != EAFNOSUPPORT)
+					r = wrong("socket", a, SOCK_STREAM, 0, -1, error);
+			}
+	}
+	return r;
+}
+
+static void test_families(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(sweep_families, NULL), 0);
+}
+
+static int sweep_netlink(void *data)
+{
+	int r = filtered(true);
+
+	(void)data;
+	for (uint64_t protocol = 0; protocol < 40 && !r; protocol++) {
+		for (size_t i = 0; i < GARBAGE && !r; i++) {
+			int error = try_socket(AF_NETLINK | garbage[i], SOCK_RAW,
+					       protocol | garbage[i]);
+
+			if (error != (protocol == NETLINK_ROUTE ? 0 : EPROTONOSUPPORT))
+				r = wrong("socket", AF_NETLINK | garbage[i], SOCK_RAW,
+					  protocol | garbage[i], -1, error);
+		}
+	}
+	for (unsigned int bit = 0; bit < 32 && !r; bit++) {
+		int error = try_socket(AF_NETLINK, SOCK_DGRAM, 1u << bit);
+
+		if (error != EPROTONOSUPPORT)
+			r = wrong("socket", AF_NETLINK, SOCK_DGRAM, 1u << bit, -1, error);
+	}
+	return r;
+}
+
+static void test_netlink(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(sweep_netlink, NULL), 0);
+}
+
+static int old_packet_spelling(void *data)
+{
+	static const uint64_t flags[] = {0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK};
+	int r = filtered(true);
+
+	(void)data;
+	for (size_t i = 0; i < GARBAGE && !r; i++)
+		for (size_t j = 0; j < 4 && !r; j++) {
+			uint64_t type = 10 | flags[j] | garbage[i];
+			int error = try_socket(AF_INET, type, 0x0300);
+
+			if (error != EAFNOSUPPORT)
+				r = wrong("socket", AF_INET, type, 0x0300, -1, error);
+			/* TCP and UDP stay. */
+			if (try_socket(AF_INET, SOCK_DGRAM | flags[j] | garbage[i], 0) ||
+			    try_socket(AF_INET6, SOCK_STREAM | flags[j] | garbage[i], IPPROTO_TCP))
+				r = wrong("good socket", AF_INET, flags[j], 0, -1, errno);
+		}
+	return r;
+}
+
+static void test_old_packet_spelling(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(old_packet_spelling, NULL), 0);
+}
+
+static int other_calls(void *data)
+{
+	static const unsigned int commands[] = {TIOCSTI, TIOCLINUX};
+	int r = filtered(true);
+	char params[256] = {0};
+
+	(void)data;
+	if (!r && (syscall(SYS_io_uring_setup, 1u, params) >= 0 || errno != ENOSYS))
+		r = wrong("io_uring_setup", 1, 0, 0, -1, errno);
+	if (!r && (syscall(SYS_io_uring_enter, -1, 0u, 0u, 0u, NULL, 0) >= 0 || errno != ENOSYS))
+		r = wrong("io_uring_enter", 0, 0, 0, -1, errno);
+	if (!r && (syscall(SYS_bpf, 0, params, sizeof(params)) >= 0 || errno != EPERM))
+		r = wrong("bpf", 0, 0, 0, -1, errno);
+	for (size_t i = 0; i < GARBAGE && !r; i++)
+		for (size_t j = 0; j < 2 && !r; j++)
+			/* Of a bad descriptor: unfiltered, it would be EBADF. */
+			if (syscall(SYS_ioctl, -1, commands[j] | garbage[i], params) >= 0 ||
+			    errno != EPERM)
+				r = wrong("ioctl", commands[j] | garbage[i], 0, 0, -1, errno);
+	if (!r && (ioctl(-1, TIOCGWINSZ, params) >= 0 || errno != EBADF))
+		r = wrong("ioctl", TIOCGWINSZ, 0, 0, -1, errno);
+	return r;
+}
+
+static void test_other_calls(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(other_calls, NULL), 0);
+}
+
+static int families_kept(void *data)
+{
+	int before[64], r;
+
+	(void)data;
+	for (int family = 0; family < 64; family++)
+		before[family] = try_socket((uint64_t)family, SOCK_DGRAM, 0);
+	r = filtered(false);
+	for (int family = 0; family < 64 && !r; family++)
+		if (try_socket((uint64_t)family, SOCK_DGRAM, 0) != before[family])
+			r = wrong("socket", (uint64_t)family, SOCK_DGRAM, 0, -1, errno);
+	return r;
+}
+
+static void test_families_kept(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(families_kept, NULL), 0);
+}
+
+#ifdef __x86_64__
+static int int80(void *data)
+{
+	long r = 20; /* getpid of i386 */
+
+	if (data && filtered(true))
+		return 1;
+	__asm__ volatile("int $0x80" : "+a"(r) : : "memory", "r8", "r9", "r10", "r11");
+	return r > 0 ? 7 : 8;
+}
+
+static int x32(void *data)
+{
+	if (data && filtered(true))
+		return 1;
+	return syscall(0x40000000 | SYS_getpid) > 0 ? 7 : errno == ENOSYS ? 8 : 9;
+}
+
+static void test_foreign_abis(void **state)
+{
+	int without = in_child(int80, NULL);
+
+	(void)state;
+	if (without != 7)
+		print_message("this kernel has no 32-bit calls (%d): tried nevertheless\n", without);
+	assert_int_equal(in_child(int80, &without), without == 7 ? 1000 + SIGSYS : without);
+	assert_int_equal(in_child(x32, &without), 1000 + SIGSYS);
+}
+#endif
+
+/* ---- capabilities --------------------------------------------------------------------------- */
+
+static int drops(void *data)
+{
+	unsigned long long sets[5] = {0};
+	static const char *const names[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
+	char line[256];
+	FILE *status;
+
+	(void)data;
+	if (sp_launch_drop_bounding() || sp_launch_drop_caps())
+		return 1;
+	status = fopen("/proc/self/status", "re");
+	while (status && fgets(line, sizeof(line), status))
+		for (int i = 0; i < 5; i++)
+			if (!strncmp(line, names[i], 6))
+				sets[i] = strtoull(line + 7, NULL, 16);
+	if (!status)
+		return 2;
+	fclose(status);
+	for (size_t i = 0; i < sp_dropped_caps_len; i++)
+		for (int j = 0; j < 5; j++)
+			if (sets[j] >> sp_dropped_caps[i].cap & 1) {
+				fprintf(stderr, "%s still has %u\n", names[j],
+					sp_dropped_caps[i].cap);
+				return 3;
+			}
+	/* And nothing but these: CHOWN and NET_BIND_SERVICE stay root's. */
+	return sets[2] & 1 && sets[2] >> 10 & 1 ? 0 : 4;
+}
+
+static void test_drops(void **state)
+{
+	(void)state;
+	if (geteuid()) {
+		print_message("skipped: needs root\n");
+		skip();
+	}
+	assert_int_equal(in_child(drops, NULL), 0);
+}
+
+/* ---- starting ------------------------------------------------------------------------------- */
+
+struct started {
+	int result;
+	enum sp_stage stage;
+	int status; /* exit status, or 1000 + signal */
+	char output[4096];
+};
+
+static void start(char *const argv[], bool enforce, const char *user, struct started *ret)
+{
+	struct sp_identity identity = {0};
+	struct sp_before before;
+	struct sp_launched launched;
+	struct sp_launch launch = {.argv = argv, .cgroup_fd = -1, .enforce = enforce,
+				   .hide_sockets = true, .identity = &identity, .before = &before};
+	struct sp_error *err = NULL;
+	int fds[2], out, status;
+	size_t len = 0;
+	ssize_t more;
+
+	memset(ret, 0, sizeof(*ret));
+	sp_before_save(&before);
+	assert_int_equal(sp_identity_find(user, &identity, &err), 0);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	fflush(NULL);
+	out = dup(1);
+	dup2(fds[1], 1);
+	close(fds[1]);
+	ret->result = sp_launch_start(&launch, &launched, &err);
+	ret->stage = launched.stage;
+	dup2(out, 1);
+	close(out);
+	while ((more = read(fds[0], ret->output + len, sizeof(ret->output) - 1 - len)) > 0)
+		len += (size_t)more;
+	close(fds[0]);
+	if (ret->result) {
+		assert_non_null(err);
+		sp_error_free(err);
+		assert_int_equal(launched.pid, -1);
+	} else {
+		assert_int_equal(waitpid(launched.pid, &status, 0), launched.pid);
+		ret->status = WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+	}
+	free(launched.warnings);
+	sp_identity_free(&identity);
+}
+
+#define COMMAND(...) ((char *[]){__VA_ARGS__, NULL})
+
+static void need_root(void)
+{
+	if (geteuid()) {
+		print_message("skipped: needs root\n");
+		skip();
+	}
+}
+
+static void test_start(void **state)
+{
+	struct started s;
+
+	(void)state;
+	need_root();
+	start(COMMAND("sh", "-c", "exit 7"), true, NULL, &s);
+	assert_int_equal(s.result, 0);
+	assert_int_equal(s.status, 7);
+	start(COMMAND("sh", "-c", "kill -9 $$"), true, NULL, &s);
+	assert_int_equal(s.status, 1009);
+	start(COMMAND("no-such-command-here"), true, NULL, &s);
+	assert_int_equal(s.result, -ENOENT);
+	assert_int_equal(s.stage, SP_STAGE_EXEC);
+	start(COMMAND("/etc/passwd"), true, NULL, &s);
+	assert_int_equal(s.result, -EACCES);
+	assert_int_equal(s.stage, SP_STAGE_EXEC);
+	start(COMMAND("/etc/passwd/x"), true, NULL, &s);
+	assert_int_equal(s.result, -ENOTDIR);
+}
+
+static void test_not_found_for_other_user(void **state)
+{
+	struct started s;
+	char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+
+	(void)state;
+	need_root();
+	setenv("PATH", "/root/bin:/usr/bin:/bin", 1);
+	start(COMMAND("no-such-command-here"), true, "65534:65534", &s);
+	assert_int_equal(s.result, -ENOENT);
+	setenv("PATH", path, 1);
+	free(path);
+}
+
+static void test_descriptors(void **state)
+{
+	struct started s;
+	int fd = open("/dev/null", O_RDWR);
+	int high = fcntl(fd, F_DUPFD, 900);
+
+	(void)state;
+	need_root();
+	assert_true(fd >= 0 && high >= 900);
+	start(COMMAND("sh", "-c", "echo /proc/$$/fd/*"), true, NULL, &s);
+	assert_int_equal(s.status, 0);
+	assert_null(strstr(s.output, "/900"));
+	assert_non_null(strstr(s.output, "/fd/2"));
+	assert_null(strstr(s.output, "/fd/4")); /* 3 is the shell's own, to list the directory */
+	/* audit_only takes nothing away */
+	start(COMMAND("sh", "-c", "echo /proc/$$/fd/*"), false, NULL, &s);
+	assert_non_null(strstr(s.output, "/900"));
+	close(fd);
+	close(high);
+}
+
+static void test_state_of_child(void **state)
+{
+	struct started s;
+
+	(void)state;
+	need_root();
+	start(COMMAND("grep", "-E", "^(NoNewPrivs|Seccomp|Uid|Groups|SigBlk|SigIgn):",
+		      "/proc/self/status"),
+	      true, "65534:65533", &s);
+	assert_non_null(strstr(s.output, "NoNewPrivs:\t1"));
+	assert_non_null(strstr(s.output, "Seccomp:\t2"));
+	assert_non_null(strstr(s.output, "Uid:\t65534\t65534\t65534\t65534"));
+	assert_non_null(strstr(s.output, "SigBlk:\t0000000000000000"));
+	start(COMMAND("sh", "-c", "id -g; id -G; echo $HOME $USER"), true, "65534:65533", &s);
+	assert_non_null(strstr(s.output, "65533\n"));
+	assert_null(strstr(s.output, " 0"));
+	start(COMMAND("grep", "-E", "^(NoNewPrivs|Seccomp):", "/proc/self/status"), false, NULL, &s);
+	assert_non_null(strstr(s.output, "NoNewPrivs:\t0"));
+	assert_non_null(strstr(s.output, "Seccomp:\t0"));
+}
+
+static void test_sudo(void **state)
+{
+	struct started s;
+
+	(void)state;
+	need_root();
+	setenv("SUDO_UID", "65534", 1);
+	setenv("SUDO_GID", "65534", 1);
+	setenv("SUDO_USER", "nobody", 1);
+	start(COMMAND("sh", "-c", "id -u; echo [$SUDO_UID$SUDO_USER] $USER"), true, NULL, &s);
+	assert_non_null(strstr(s.output, "65534\n[] nobody"));
+	start(COMMAND("sh", "-c", "id -u; echo [$SUDO_UID]"), true, "root", &s);
+	assert_non_null(strstr(s.output, "0\n[65534]"));
+	unsetenv("SUDO_UID");
+	unsetenv("SUDO_GID");
+	unsetenv("SUDO_USER");
+}
+
+static int make_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 1))
+		return -1;
+	return fd;
+}
+
+/* A /run of our own in a namespace of our own, with the sockets of a busy host. */
+static int hides(void *data)
+{
+	bool enforce = *(bool *)data;
+	struct started s;
+	FILE *file;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", "/run", "tmpfs", 0, "mode=755"))
+		return 1;
+	if (mkdir("/run/nscd", 0755) || mkdir("/run/systemd", 0755) ||
+	    mkdir("/run/systemd/resolve", 0755) || mkdir("/run/avahi-daemon", 0755) ||
+	    make_socket("/run/nscd/socket") < 0 || make_socket("/run/docker.sock") < 0 ||
+	    make_socket("/run/systemd/resolve/io.systemd.Resolve") < 0 ||
+	    make_socket("/run/avahi-daemon/socket") < 0)
+		return 2;
+	file = fopen("/run/systemd/resolve/stub-resolv.conf", "we");
+	if (!file || fputs("nameserver 127.0.0.53\n", file) < 0 || fclose(file))
+		return 3;
+	start(COMMAND("sh", "-c",
+		      "for i in nscd/socket systemd/resolve/io.systemd.Resolve avahi-daemon/socket "
+		      "docker.sock; do test -S /run/$i && echo \"[$i]\"; done; "
+		      "cat /run/systemd/resolve/*.conf; touch /run/nscd/x 2>/dev/null && echo wrote; "
+		      "awk '$0 ~ / - cgroup2 / && $6 !~ /^ro/ {print \"writable\"}' "
+		      "/proc/self/mountinfo; ls /sys/fs/bpf; "
+		      "echo x > /proc/sys/kernel/core_pattern && echo pattern"),
+	      enforce, NULL, &s);
+	if (s.result || !strstr(s.output, "nameserver 127.0.0.53") ||
+	    strstr(s.output, "[nscd/socket]") || strstr(s.output, "io.systemd.Resolve]"))
+		return fprintf(stderr, "%s", s.output), 4;
+	if (enforce != !strstr(s.output, "[docker.sock]") ||
+	    enforce != !strstr(s.output, "[avahi-daemon/socket]"))
+		return fprintf(stderr, "%s", s.output), 5;
+	if (enforce && (strstr(s.output, "writable") || strstr(s.output, "wrote") ||
+			strstr(s.output, "pattern") || strstr(s.output, "sallyport")))
+		return fprintf(stderr, "%s", s.output), 6;
+	/* From below a cover, there is no way to what it hides. */
+	if (enforce && !chdir("/run/nscd")) {
+		start(COMMAND("sh", "-c", "test -S socket && echo reachable"), true, NULL, &s);
+		if (strstr(s.output, "reachable"))
+			return 7;
+	}
+	return 0;
+}
+
+static void test_hides(void **state)
+{
+	bool enforce = true;
+
+	(void)state;
+	need_root();
+	assert_int_equal(in_child(hides, &enforce), 0);
+}
+
+static int hides_for_audit(void *data)
+{
+	(void)data;
+	/* core_pattern must not be written by this test: audit_only would let it. */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL) ||
+	    mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL))
+		return 9;
+	return hides(&(bool){false});
+}
+
+static void test_hides_for_audit(void **state)
+{
+	(void)state;
+	need_root();
+	assert_int_equal(in_child(hides_for_audit, NULL), 0);
+}
+
+/* ---- identity, resolv.conf, paths, output --------------------------------------------------- */
+
+static void test_identity(void **state)
+{
+	static const char *const bad[] = {"", ":", "1:", ":1", "4294967295:1", "4294967296:1", "1:x",
+					  "-1:1", "1:1:1", "no such user", "root:0"};
+	struct sp_identity identity;
+	struct sp_error *err = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int r = sp_identity_find(bad[i], &identity, &err);
+
+		if (!r)
+			print_message("\"%s\" was taken\n", bad[i]);
+		assert_true(r < 0);
+		assert_non_null(err);
+		sp_error_free(err);
+		err = NULL;
+	}
+	assert_int_equal(sp_identity_find("4294967294:7", &identity, &err), 0);
+	assert_int_equal(identity.uid, 4294967294u);
+	assert_int_equal(identity.gid, 7);
+	assert_int_equal(identity.groups_len, 0);
+	sp_identity_free(&identity);
+	if (!geteuid()) {
+		setenv("SUDO_UID", "12x", 1);
+		assert_int_equal(sp_identity_find(NULL, &identity, &err), -EINVAL);
+		sp_error_free(err);
+		setenv("SUDO_UID", "0", 1);
+		assert_int_equal(sp_identity_find(NULL, &identity, &err), 0);
+		assert_false(identity.change);
+		sp_identity_free(&identity);
+		unsetenv("SUDO_UID");
+	}
+}
+
+static void parse(const char *text, struct sp_nameservers *servers)
+{
+	FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+
+	assert_non_null(file);
+	assert_int_equal(sp_resolv_parse(file, servers), 0);
+	fclose(file);
+}
+
+static void test_resolv(void **state)
+{
+	struct sp_nameservers servers;
+
+	(void)state;
+	parse("# nothing\n", &servers);
+	assert_int_equal(servers.len, 1);
+	assert_string_equal(servers.text[0], "127.0.0.1");
+	parse("nameserver 10.0.0.1\nnameserver\t2001:DB8::1 # x\n nameserver 9.9.9.9\n"
+	      "nameserverx 1.1.1.1\n;nameserver 2.2.2.2\nnameserver fe80::1%eth0\n"
+	      "nameserver 10.0.0.1\nnameserver evil.example\nnameserver 127.1\nnameserver",
+	      &servers);
+	assert_int_equal(servers.len, 4);
+	assert_string_equal(servers.text[0], "10.0.0.1");
+	assert_string_equal(servers.text[1], "2001:db8::1");
+	assert_string_equal(servers.text[2], "fe80::1");
+	assert_string_equal(servers.text[3], "127.0.0.1");
+	parse("nameserver 1.0.0.1\nnameserver 1.0.0.2\nnameserver 1.0.0.3\nnameserver 1.0.0.4\n"
+	      "nameserver 1.0.0.5\nnameserver 1.0.0.6\nnameserver 1.0.0.7\nnameserver 1.0.0.8\n"
+	      "nameserver 1.0.0.9\n",
+	      &servers);
+	assert_int_equal(servers.len, 8);
+}
+
+static void test_hidden_paths(void **state)
+{
+	struct sp_hidden hidden = {.path = "$SP_TEST_ADDRESS"};
+	char path[PATH_MAX];
+
+	(void)state;
+	unsetenv("SP_TEST_ADDRESS");
+	assert_false(sp_hidden_path(&hidden, 1, path));
+	setenv("SP_TEST_ADDRESS", "tcp://1.2.3.4:2375", 1);
+	assert_false(sp_hidden_path(&hidden, 1, path));
+	setenv("SP_TEST_ADDRESS", "unix:///run/x.sock", 1);
+	assert_true(sp_hidden_path(&hidden, 1, path));
+	assert_string_equal(path, "/run/x.sock");
+	setenv("SP_TEST_ADDRESS", "unix:path=/run/user/1/bus,guid=0", 1);
+	assert_true(sp_hidden_path(&hidden, 1, path));
+	assert_string_equal(path, "/run/user/1/bus");
+	setenv("SP_TEST_ADDRESS", "unix:abstract=/tmp/x", 1);
+	assert_false(sp_hidden_path(&hidden, 1, path));
+	hidden.path = "%r/bus";
+	unsetenv("XDG_RUNTIME_DIR");
+	assert_true(sp_hidden_path(&hidden, 4242, path));
+	assert_string_equal(path, "/run/user/4242/bus");
+	setenv("XDG_RUNTIME_DIR", "/tmp/runtime", 1);
+	assert_true(sp_hidden_path(&hidden, 4242, path));
+	assert_string_equal(path, "/tmp/runtime/bus");
+	unsetenv("XDG_RUNTIME_DIR");
+}
+
+static void test_output_never_waits(void **state)
+{
+	struct sp_output output;
+	char line[1000];
+	int fds[2];
+
+	(void)state;
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(sp_output_wrap(fds[1], &output), 0);
+	/* 64 KiB of pipe, 1 MiB of buffer, and nobody reads. */
+	for (int i = 0; i < 3000; i++)
+		sp_output_line(&output, line);
+	assert_true(output.lost > 1500 && output.lost < 2000);
+	assert_true(sp_output_flush(&output));
+	/* The descriptor that others share is as it was. */
+	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+	close(fds[0]);
+	signal(SIGPIPE, SIG_IGN);
+	assert_false(sp_output_flush(&output));
+	assert_int_equal(output.error, EPIPE);
+	sp_output_close(&output, 0);
+	signal(SIGPIPE, SIG_DFL);
+	close(fds[1]);
+}
+
+static void test_words(void **state)
+{
+	static const char *const known[] = {"run", "check", "explain", "doctor", NULL};
+	char *json;
+
+	(void)state;
+	assert_string_equal(sp_cli_nearest("rnu", known), "run");
+	assert_string_equal(sp_cli_nearest("explian", known), "explain");
+	assert_string_equal(sp_cli_nearest("doctr", known), "doctor");
+	assert_null(sp_cli_nearest("policy", known));
+	assert_null(sp_cli_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", known));
+	json = sp_cli_json_string("a\"\\\n\xc3\xa9\xff\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80");
+	assert_string_equal(json, "\"a\\\"\\\\\\u000a\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"
+				  "\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"");
+	free(json);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_netlink),
+		cmocka_unit_test(test_old_packet_spelling),
+		cmocka_unit_test(test_other_calls),
+		cmocka_unit_test(test_families_kept),
+#ifdef __x86_64__
+		cmocka_unit_test(test_foreign_abis),
+#endif
+		cmocka_unit_test(test_drops),
+		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_not_found_for_other_user),
+		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_state_of_child),
+		cmocka_unit_test(test_sudo),
+		cmocka_unit_test(test_hides),
+		cmocka_unit_test(test_hides_for_audit),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_resolv),
+		cmocka_unit_test(test_hidden_paths),
+		cmocka_unit_test(test_output_never_waits),
+		cmocka_unit_test(test_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
