@@ -31,7 +31,9 @@ static void check_text(const char *text)
 		uint32_t c = 0;
 		size_t n = sp_utf8_char(p + i, len - i, &c);
 
-		check(n > 0 && !sp_utf8_unsafe(c));
+		/* the first is said again here: the second is what is under test */
+		check(n > 0 && c >= 0x20 && c != 0x7f && !(c >= 0x80 && c < 0xa0));
+		check(!sp_utf8_unsafe(c));
 		i += n;
 	}
 }
@@ -107,6 +109,8 @@ static void fuzz_answer(const uint8_t *data, size_t size)
 	len = sp_answer_build(&request, text, message, room);
 	if (len >= 0) {
 		check(len >= 12 + 5 && (size_t)len <= room && len <= 512);
+		/* nothing is echoed that was not handed over */
+		check(message[11] == 1 || len <= request.query_len);
 		check(memcmp(message, request.query, 2) == 0 && (message[2] & 0x80));
 		check(message[4] == 0 && message[5] == 1 && message[7] == 0 && message[9] == 0);
 	}
