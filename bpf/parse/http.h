@@ -52,7 +52,8 @@ SP_STEP int sp_http_span(const struct sp_stream *s, __u32 from, __u32 end, __u32
 	__u64 low = SP_HTTP_TOKEN_LOW, high = SP_HTTP_TOKEN_HIGH;
 	__u32 i;
 
-	if (!s)
+	SP_BARRIER(from);
+	if (!s || from > SP_STREAM_MAX)
 		return 0;
 	if (class == SP_HTTP_SPACE)
 		low = SP_HTTP_SPACE_LOW;
@@ -65,9 +66,9 @@ SP_STEP int sp_http_span(const struct sp_stream *s, __u32 from, __u32 end, __u32
 
 		if (from + i >= end)
 			break;
-		c = sp_get8(s, from + i);
-		is = (c & 0x40 ? high : low) >> (c & 63) & 1;
-		is &= ~(c >> 7);
+		c = s->data[from + i]; /* the slack is longer than a span */
+		/* without a branch: bit 6 chooses the half, bit 7 says no */
+		is = (low ^ ((low ^ high) & -(__u64)(c >> 6 & 1))) >> (c & 63) & ~(c >> 7) & 1;
 		if (is != want)
 			break;
 	}
@@ -228,7 +229,7 @@ SP_STEP int sp_http_request_line(const struct sp_stream *s, struct sp_http *h)
 	return (int)c == SP_DONE ? SP_MORE : (int)c;
 }
 
-/* Trims optional white space (at most 64 bytes): sets *range to end << 32 | start of the value. */
+/* Trims white space (at most 64 bytes before, 16 behind): sets *range to end << 32 | start of the value. */
 SP_INLINE int sp_http_value(const struct sp_stream *s, const struct sp_http *h, __u64 *range)
 {
 	__u32 from, to, i;
@@ -238,7 +239,7 @@ SP_INLINE int sp_http_value(const struct sp_stream *s, const struct sp_http *h, 
 	from = h->colon + 1;
 	to = h->off - 2;
 	from += sp_http_span(s, from, to, SP_HTTP_SPACE, 1);
-	for (i = 0; i < 64; i++) {
+	for (i = 0; i < 16; i++) {
 		if (from >= to || !sp_http_span(s, to - 1, to, SP_HTTP_SPACE, 1))
 			break;
 		to--;

@@ -225,15 +225,12 @@ SP_STEP int sp_name_dot(struct sp_name *n)
 	if (!n)
 		return SP_BAD(NAME_BAD);
 	end = n->pos; /* offset in wire[] of the last byte of the label */
+	if (end > SP_NAME_MAX)
+		return SP_BAD(NAME_BAD);
 	for (i = 0; i < SP_LABEL_MAX + 1; i++) {
-		__u32 at = end - i;
+		__u32 at = (end - i) & 0xff;
 
-		SP_BARRIER(at);
-		if (at > SP_NAME_MAX)
-			return SP_BAD(NAME_BAD);
-		if (at == 0)
-			break;
-		if (n->wire[at] == '.')
+		if (at == 0 || n->wire[at] == '.')
 			break;
 	}
 	if (i == 0)
