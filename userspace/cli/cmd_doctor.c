@@ -6,6 +6,7 @@
  * namespace does so in a child, in a network namespace made for it; nothing leaves the host, and
  * nothing is left behind but the programs that a later `run` would load and pin just the same.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -731,6 +732,29 @@ static void check_ipv6(struct doctor *doctor, struct finding *finding)
 
 /* ---- ways around, on this host -------------------------------------------------------------- */
 
+/* Some socket in a directory, or one or two directories down (/run/docker/containerd/...). */
+static bool has_socket(const char *path, int depth)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool has = false;
+
+	while (!has && dir && (entry = readdir(dir))) {
+		char *below = NULL;
+
+		if (entry->d_type == DT_SOCK)
+			has = true;
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || !depth ||
+		    asprintf(&below, "%s/%s", path, entry->d_name) < 0)
+			continue;
+		has = has_socket(below, depth - 1);
+		free(below);
+	}
+	if (dir)
+		closedir(dir);
+	return has;
+}
+
 /* The sockets of the launcher's table that are there, in a directory or by themselves. */
 static unsigned int list_hidden(bool option, char *text, size_t size)
 {
@@ -745,7 +769,7 @@ static unsigned int list_hidden(bool option, char *text, size_t size)
 
 		if ((hidden->when == SP_HIDE_OPTION) != option ||
 		    !sp_hidden_path(hidden, uid, path) || stat(path, &st) ||
-		    (hidden->how == SP_HIDE_SOCKET) != !!S_ISSOCK(st.st_mode))
+		    (hidden->how == SP_HIDE_SOCKET ? !S_ISSOCK(st.st_mode) : !has_socket(path, 2)))
 			continue;
 		for (unsigned int i = 0; i < count; i++) /* /var/run is /run */
 			twice = twice || (seen[i].st_dev == st.st_dev && seen[i].st_ino == st.st_ino);
