@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * policy_warn.c - what is allowed in a policy but seldom meant.
+ *
+ * A rule can never match when each of its targets is covered, with all its ports and protocols, by
+ * one target of a rule that is asked earlier. Earlier targets are found by their text: a name is
+ * covered by itself and by the wildcards of its ancestors, a network by the networks around it. That
+ * finds no rule hidden by several others together; a warning that is given is always right.
+ */
+#include <errno.h>
+#include <libpsl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy_model.h"
+
+#define WARNINGS_MAX 100
+/* Targets of equal text that are looked at: the first ones hide the most. */
+#define CHAIN_MAX 32
+
+struct place {
+	const struct sp_rule *rule;
+	const struct sp_target *target;
+	uint32_t rank;
+	uint32_t next; /* index in places, 0: none */
+	uint32_t last; /* of the first: end of the chain */
+};
+
+struct warner {
+	const struct sp_policy *policy;
+	struct sp_lines lines;
+	size_t more;
+	struct sp_arena keys; /* of networks */
+	struct sp_strmap map; /* text -> first place */
+	struct place *places;
+	uint32_t places_len;
+	bool prefixes[2][129]; /* lengths in use; [1]: IPv4 */
+};
+
+#define warn(w, ...)                                                                               \
+	((w)->lines.len < WARNINGS_MAX ? sp_lines_add(&(w)->lines, __VA_ARGS__) : ((w)->more++, 0))
+
+static int warn_public_suffix(struct warner *w, const struct sp_rule *rule,
+			      const struct sp_target *target)
+{
+	const char *suffix;
+
+	if (target->kind != SP_TARGET_ONE && target->kind != SP_TARGET_MANY)
+		return 0;
+	suffix = target->name + target->suffix;
+	/* without the star rule: "internal" is no public suffix though nobody listed it */
+	if (!*suffix || !psl_builtin() ||
+	    !psl_is_public_suffix2(psl_builtin(), suffix, PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE))
+		return 0;
+	return warn(w, "%s (%s): %s covers the public suffix \"%s\" whole", rule->origin, rule->id,
+		    sp_quote(target->text).text, suffix);
+}
+
+#define KEY_MAX 40
+
+/* A key that no name can be: starts with '='. */
+static void network_key(const uint8_t addr[16], unsigned int prefix, char key[KEY_MAX])
+{
+	static const char hex[] = "0123456789abcdef";
+
+	*key++ = '=';
+	for (unsigned int i = 0; i < 16; i++) {
+		unsigned int keep = prefix >= 8 * i + 8 ? 8 : prefix > 8 * i ? prefix - 8 * i : 0;
+		uint8_t byte = addr[i] & (uint8_t)(0xff00 >> keep);
+
+		*key++ = hex[byte >> 4];
+		*key++ = hex[byte & 15];
+	}
+	sprintf(key, "/%u", prefix);
+}
+
+/* Enters a target; warns if its rule has it already. */
+static int enter(struct warner *w, const struct sp_rule *rule, const struct sp_target *target,
+		 uint32_t rank)
+{
+	struct place *place = &w->places[w->places_len];
+	const char *text = target->name;
+	uint32_t *first, at;
+	char key[KEY_MAX];
+
+	if (target->kind == SP_TARGET_ADDR) {
+		network_key(target->addr, target->prefix, key);
+		text = sp_arena_copy(&w->keys, key, strlen(key));
+		if (!text)
+			return -ENOMEM;
+		w->prefixes[sp_addr_is_v4(target->addr)][target->prefix] = true;
+	}
+	first = sp_strmap_get(&w->map, text);
+	if (!first)
+		return -ENOMEM;
+	*place = (struct place){ .rule = rule, .target = target, .rank = rank };
+	if (*first) {
+		at = *first;
+		for (int i = 0; at && i < CHAIN_MAX; i++, at = w->places[at].next)
+			if (w->places[at].rule == rule && w->places[at].target->port == target->port)
+				return warn(w, "%s (%s): %s is listed twice", rule->origin, rule->id,
+					    sp_quote(target->text).text);
+		w->places[w->places[*first].last].next = w->places_len;
+		w->places[*first].last = w->places_len;
+	} else {
+		*first = w->places_len;
+		place->last = w->places_len;
+	}
+	w->places_len++;
+	return 0;
+}
+
+static bool ports_cover(const struct place *place, const struct sp_rule *rule,
+			const struct sp_target *target)
+{
+	const struct sp_ports *outer, *inner;
+	struct sp_ports outer_one[2], inner_one[2];
+	size_t outer_len = sp_rule_ports(place->rule, place->target, outer_one, &outer);
+	size_t inner_len = sp_rule_ports(rule, target, inner_one, &inner);
+
+	for (size_t i = 0; i < inner_len; i++) {
+		bool covered = false;
+
+		for (size_t j = 0; !covered && j < outer_len; j++)
+			covered = outer[j].low <= inner[i].low && outer[j].high >= inner[i].high;
+		if (!covered)
+			return false;
+	}
+	return true;
+}
+
+/* A rule before `rank` that answers for all of `target`, among those entered as `key`. */
+static const struct sp_rule *cover(const struct warner *w, const char *key,
+				   const struct sp_rule *rule, const struct sp_target *target,
+				   uint32_t rank)
+{
+	const uint32_t *first = sp_strmap_find(&w->map, key);
+	uint32_t at = first ? *first : 0;
+
+	for (int i = 0; at && i < CHAIN_MAX; i++, at = w->places[at].next) {
+		const struct place *place = &w->places[at];
+
+		if (place->rank >= rank)
+			break;
+		if (!place->rule->http &&
+		    (place->rule->protocols & rule->protocols) == rule->protocols &&
+		    ports_cover(place, rule, target))
+			return place->rule;
+	}
+	return NULL;
+}
+
+static const struct sp_rule *cover_network(const struct warner *w, const struct sp_rule *rule,
+					   const struct sp_target *target, uint32_t rank)
+{
+	const bool *prefixes = w->prefixes[sp_addr_is_v4(target->addr)];
+
+	for (unsigned int prefix = 0; prefix <= target->prefix; prefix++) {
+		const struct sp_rule *by;
+		char key[KEY_MAX];
+
+		if (!prefixes[prefix])
+			continue;
+		network_key(target->addr, prefix, key);
+		by = cover(w, key, rule, target, rank);
+		if (by)
+			return by;
+	}
+	return NULL;
+}
+
+static const struct sp_rule *cover_name(const struct warner *w, const struct sp_rule *rule,
+					const struct sp_target *target, uint32_t rank)
+{
+	const char *suffix = target->name + target->suffix, *parent;
+	const struct sp_rule *by;
+	char key[SP_NAME_MAX + 8];
+
+	by = cover(w, target->name, rule, target, rank);
+	if (!by)
+		by = cover(w, "**", rule, target, rank);
+	if (by || target->kind == SP_TARGET_GLOB)
+		return by;
+	if (target->kind == SP_TARGET_EXACT) {
+		parent = strchr(suffix, '.');
+		if (parent)
+			snprintf(key, sizeof(key), "*%s", parent);
+		else
+			strcpy(key, "*");
+		by = cover(w, key, rule, target, rank);
+	} else if (target->kind == SP_TARGET_ONE && *suffix) {
+		snprintf(key, sizeof(key), "**.%s", suffix);
+		by = cover(w, key, rule, target, rank);
+	}
+	for (parent = strchr(suffix, '.'); !by && parent; parent = strchr(parent + 1, '.')) {
+		snprintf(key, sizeof(key), "**%s", parent);
+		by = cover(w, key, rule, target, rank);
+	}
+	return by;
+}
+
+static int warn_hidden(struct warner *w, const struct sp_rule *rule, uint32_t rank)
+{
+	const struct sp_rule *by = NULL;
+
+	for (size_t i = 0; i < rule->targets_len; i++) {
+		const struct sp_target *target = &rule->targets[i];
+
+		by = target->kind == SP_TARGET_ADDR ? cover_network(w, rule, target, rank) :
+						      cover_name(w, rule, target, rank);
+		if (!by)
+			return 0;
+	}
+	return warn(w, "%s (%s) can never match: %s (%s) answers first", rule->origin, rule->id,
+		    by->origin, by->id);
+}
+
+int sp_policy_warnings(const struct sp_policy *policy, char ***ret_warnings, struct sp_error **err)
+{
+	SP_CLEANUP(sp_cleanup_free) uint32_t *order = NULL;
+	struct warner w = { .policy = policy, .places_len = 1 };
+	size_t targets = 0;
+	int r;
+
+	for (size_t i = 0; i < policy->rules_len; i++)
+		targets += policy->rules[i].targets_len;
+	w.places = calloc(targets + 1, sizeof(*w.places));
+	r = w.places ? sp_policy_order(policy, &order) : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < policy->rules_len; i++) {
+		const struct sp_rule *rule = &policy->rules[order[i]];
+
+		for (size_t j = 0; r == 0 && j < rule->targets_len; j++) {
+			r = warn_public_suffix(&w, rule, &rule->targets[j]);
+			if (r == 0)
+				r = enter(&w, rule, &rule->targets[j], i);
+		}
+		if (r == 0 && i > 0)
+			r = warn_hidden(&w, rule, i);
+	}
+	if (r == 0 && w.more)
+		r = sp_lines_add(&w.lines, "and %zu warnings more", w.more);
+	if (r == 0)
+		r = sp_lines_add(&w.lines, NULL);
+	free(w.places);
+	sp_strmap_free(&w.map);
+	sp_arena_free(&w.keys);
+	if (r < 0) {
+		sp_strings_free(w.lines.lines);
+		return sp_error_set(err, r, "out of memory");
+	}
+	*ret_warnings = w.lines.lines;
+	return 0;
+}
