@@ -393,6 +393,31 @@ static void test_start(void **state)
 	assert_int_equal(s.result, -ENOTDIR);
 }
 
+/* A cgroup that cannot be entered: nothing of the command may run. */
+static void test_place(void **state)
+{
+	char *touch[] = {"touch", "/tmp/sp-test-launch-ran", NULL};
+	int not_cgroup = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct sp_identity identity = {0};
+	struct sp_before before;
+	struct sp_launched launched;
+	struct sp_launch launch = {.argv = touch, .cgroup_fd = not_cgroup, .enforce = true,
+				   .identity = &identity, .before = &before};
+	struct sp_error *err = NULL;
+
+	(void)state;
+	need_root();
+	sp_before_save(&before);
+	unlink(touch[1]);
+	assert_int_equal(sp_launch_start(&launch, &launched, &err), -ENOENT);
+	assert_int_equal(launched.stage, SP_STAGE_PLACE);
+	assert_int_equal(launched.pid, -1);
+	assert_non_null(err);
+	sp_error_free(err);
+	assert_int_equal(access(touch[1], F_OK), -1);
+	close(not_cgroup);
+}
+
 static void test_not_found_for_other_user(void **state)
 {
 	struct started s;
@@ -705,6 +730,7 @@ int main(void)
 #endif
 		cmocka_unit_test(test_drops),
 		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_not_found_for_other_user),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_state_of_child),

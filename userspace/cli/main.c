@@ -2,6 +2,7 @@
 /*
  * main.c - the command table of `sallyport`, and what happens before a command gets its arguments.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,10 +85,28 @@ static int finish(int status)
 	return status;
 }
 
+/*
+ * Started with 0, 1 or 2 closed, the next descriptor that is opened would take that number, and a
+ * message would be written into a pipe, a map or an events file.
+ */
+static bool keep_standard_open(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct sp_command *command;
 
+	if (!keep_standard_open())
+		return SP_EXIT_HOST;
 	/*
 	 * Set-uid or file capabilities would let any user choose the target user, the events file
 	 * and the environment of a privileged process. Nothing here was written for that.
