@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Real clients against the lab: what the policy names works, everything else does not arrive.
+# shellcheck disable=SC2030,SC2031,SC2034
 load helpers
 
 setup_file() { lab_up; }

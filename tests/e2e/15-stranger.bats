@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A lab as anybody would make it: ip netns (exec included), dnsmasq, openssl; nothing of scripts/lab.
+# shellcheck disable=SC2030,SC2031,SC2034
 load helpers
 
 N=stranger-$(cksum <<<"$TOP" | cut -c1-4)

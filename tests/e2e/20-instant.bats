@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A denial comes at once: for every resolver library, with search lists and ndots:5, and for
 # connections that are denied at the address or at the handshake.
+# shellcheck disable=SC2030,SC2031,SC2034
 load helpers
 
 setup_file() { lab_up; }
@@ -112,10 +113,10 @@ except socket.gaierror as e: print(e.args[0] == socket.EAI_NONAME, int((time.mon
 }
 
 @test "instant: a connection denied at the handshake is reset, within 10 ms at the median" {
-	local times=() i limit=$((10 * SLOW))
+	local times=() limit=$((10 * SLOW))
 	POLICY=(--allow one.cdn.test)
 	run -0 outside "$PYTHON" "$E2E/clients/net.py" tls two.cdn.test "$CDN4" 443
-	for i in 1 2 3 4 5 6 7; do
+	for _ in 1 2 3 4 5 6 7; do
 		run inside sh -c "getent ahostsv4 one.cdn.test >/dev/null; exec '$PYTHON' '$E2E/clients/net.py' tls two.cdn.test $CDN4 443"
 		[[ $status -eq 1 && $output =~ ([0-9]+)\.[0-9]+\ (Connection|end) ]] || fail "not reset"
 		times+=("${BASH_REMATCH[1]}")

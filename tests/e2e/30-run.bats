@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `sallyport run` as a way to start a program: statuses, signals, descriptors, rights, terminal.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034
 load helpers
 
 setup_file() { lab_up; }
@@ -13,26 +14,24 @@ bare() {
 
 @test "run: the exit status is the command's" {
 	local n
-	for n in 0 1 2 42 126 127 255; do
+	run -127 bare -- sh -c 'exit 127'
+	for n in 0 1 2 42 126 255; do
 		run bare --allow good.test -- sh -c "exit $n"
 		[[ $status -eq $n ]] || fail "not $n"
 	done
 }
 
 @test "run: killed by a signal is 128 + its number" {
-	# shellcheck disable=SC2016
 	run bare -- sh -c 'kill -KILL $$'
 	[[ $status -eq 137 ]] || fail "not 137"
-	# shellcheck disable=SC2016
 	run bare -- sh -c 'kill -TERM $$'
 	[[ $status -eq 143 ]] || fail "not 143"
 }
 
 @test "run: 127 for a command that is missing, 126 for one that cannot be executed" {
-	run bare -- /no/such/command
-	[[ $status -eq 127 && $output == *"/no/such/command"* ]] || fail "not 127 with its name"
-	run bare -- no-such-command-anywhere
-	[[ $status -eq 127 ]] || fail "not 127"
+	run -127 bare -- /no/such/command
+	[[ $output == *"/no/such/command"* ]] || fail "not 127 with its name"
+	run -127 bare -- no-such-command-anywhere
 	echo data >"$BATS_TEST_TMPDIR/file"
 	run bare -- "$BATS_TEST_TMPDIR/file"
 	[[ $status -eq 126 && $output == *"$BATS_TEST_TMPDIR/file"* ]] || fail "not 126 with its name"
@@ -44,7 +43,6 @@ bare() {
 
 @test "run: arguments, environment and directory arrive as they are" {
 	cd "$BATS_TEST_TMPDIR"
-	# shellcheck disable=SC2016
 	run -0 env SP_T='a b' "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- \
 		sh -c 'printf "<%s>" "$@"; echo "$SP_T"; pwd' x '' 'a  b' --allow '*' $'\n' 3>&-
 	[[ $output == $'<><a  b><--allow><*><\n>a b\n'"$BATS_TEST_TMPDIR" ]] || fail "changed"
@@ -57,7 +55,7 @@ bare() {
 	bare -- sh -c 'echo to-err >&2; echo to-out' 2>"$BATS_TEST_TMPDIR/err" >"$BATS_TEST_TMPDIR/out"
 	grep -qx to-err "$BATS_TEST_TMPDIR/err"
 	grep -qx to-out "$BATS_TEST_TMPDIR/out"
-	! grep -q to-out "$BATS_TEST_TMPDIR/err"
+	[[ $(grep -c to-out "$BATS_TEST_TMPDIR/err") -eq 0 ]]
 	# A reader that goes away ends the writer, as in any pipe.
 	bare -- yes 2>/dev/null | head -n 1 | grep -qx y
 }
@@ -173,7 +171,6 @@ exec "$@"' x "$SALLYPORT" run --quiet -- ls -l /proc/self/fd 3>&-
 }
 
 @test "run: as another user" {
-	# shellcheck disable=SC2016
 	run -0 bare --user nobody --allow good.test -- sh -c 'id -u; id -G; echo "$HOME"'
 	[[ ${lines[0]} == "$(id -u nobody)" && ${lines[1]} == "$(id -g nobody)" ]] || fail "not nobody"
 	run -0 bare --user 12345:23456 -- sh -c 'id -u; id -g; grep CapEff /proc/self/status'
@@ -239,7 +236,7 @@ print("interrupts", count)' 3>&-
 	local before
 	before=$(leftovers)
 	run bare --allow good.test -- true
-	run bare --allow good.test -- /no/such
+	run -127 bare --allow good.test -- /no/such
 	run bare --allow good.test -- sh -c 'exit 3'
 	[[ $(leftovers) == "$before" ]] || fail "left: $(diff <(echo "$before") <(leftovers))"
 }

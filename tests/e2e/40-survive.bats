@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# SIGKILL of sallyport does not open the sandbox; the next start cleans up what it left.
+# shellcheck disable=SC2030,SC2031,SC2034
+load helpers
+
+setup_file() { lab_up; }
+teardown_file() { lab_down; }
+
+# What sallyport keeps on this host: pins and cgroups.
+leftovers() {
+	find /sys/fs/bpf/sallyport 2>/dev/null | sort
+	find /sys/fs/cgroup -type d -name '*sallyport*' 2>/dev/null | sort
+}
+
+# Pids below PID.
+descendants() {
+	local child
+	# shellcheck disable=SC2013
+	for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+@test "survive: SIGKILL of sallyport leaves the sandbox enforced, and the next start cleans up" {
+	local d=$BATS_TEST_TMPDIR pid before child
+	# So that what the engine itself pins for good is there before.
+	run inside true
+	before=$(leftovers)
+
+	cat >"$d/script" <<-SCRIPT
+		getent ahostsv4 good.test >/dev/null
+		echo \$\$ >'$d/child.pid'
+		curl -sS -m 5 --cacert '$CA' https://good.test/ >'$d/before' 2>&1
+		echo ready >'$d/ready'
+		while ! test -e '$d/go'; do sleep 0.05; done
+		curl -4 -sS -m 5 --cacert '$CA' https://good.test/ >'$d/good' 2>&1; echo \$? >>'$d/good'
+		curl -sS -k -m 5 https://$EVIL4/ >'$d/bare' 2>&1; echo \$? >>'$d/bare'
+		curl -sS -k -m 5 --resolve good.test:443:$EVIL4 https://good.test/ >'$d/sni' 2>&1; echo \$? >>'$d/sni'
+		dig +tries=1 +time=1 @$R evil.test >'$d/query' 2>&1
+		curl -sS -k -m 5 https://evil.test/ >'$d/name' 2>&1; echo \$? >>'$d/name'
+		echo done >'$d/done'
+		while ! test -e '$d/end'; do sleep 0.05; done
+	SCRIPT
+	setsid "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet --allow good.test -- sh "$d/script" \
+		</dev/null >"$d/log" 2>&1 3>&- &
+	pid=$!
+	echo "$pid" >"$d/sallyport.pid"
+	wait_for_file "$d/ready" 20
+	grep -q 'hello from good' "$d/before" || fail "good.test is denied: $(cat "$d/before" "$d/log")"
+	run outside curl -sS -k -m 5 "https://$EVIL4/"
+	[[ $status -eq 0 ]]
+
+	kill -KILL "$pid"
+	wait "$pid" || true
+	child=$(<"$d/child.pid")
+	kill -0 "$child" || fail "the command ended with sallyport"
+	local queries
+	queries=$(queries_at_R evil.test)
+	capture_start "host $EVIL4 or host $EVIL6 or host $R"
+	echo >"$d/go.tmp" && echo go >"$d/go"
+	wait_for_file "$d/done" 30
+	capture_stop
+	tcpdump -n -r "$CAPTURE" "host $EVIL4 or host $EVIL6" 2>/dev/null | { ! grep . ; } || fail "packets arrived"
+	[[ $(queries_at_R evil.test) -eq $queries ]] || fail "a denied query reached the resolver"
+	[[ $(tail -n 1 "$d/good") -eq 0 ]] || fail "what was allowed is denied now: $(<"$d/good")"
+	[[ $(tail -n 1 "$d/bare") -ne 0 && $(tail -n 1 "$d/sni") -ne 0 && $(tail -n 1 "$d/name") -ne 0 ]] ||
+		fail "open: $(tail -n 1 "$d"/{bare,sni,name})"
+
+	# Another start while a process is left: that sandbox stays enforced.
+	run inside true
+	run outside nsenter -t "$child" --net true
+	rm -f "$d/done"
+	[[ $(leftovers) != "$before" ]] || fail "the sandbox of a living process was removed"
+
+	echo end >"$d/end"
+	local i
+	for ((i = 0; i < 100 * SLOW; i++)); do
+		kill -0 "$child" 2>/dev/null || break
+		sleep 0.05
+	done
+	run inside true
+	[[ $status -eq 0 ]]
+	[[ $(leftovers) == "$before" ]] || fail "left: $(diff <(echo "$before") <(leftovers))"
+}
+
+@test "survive: a sandbox whose processes were all killed is removed by the next start" {
+	local d=$BATS_TEST_TMPDIR pid before children
+	run inside true
+	before=$(leftovers)
+	setsid "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet --allow good.test -- \
+		sh -c "echo \$\$ >'$d/child.pid'; sleep 300" </dev/null >"$d/log" 2>&1 3>&- &
+	pid=$!
+	echo "$pid" >"$d/sallyport.pid"
+	wait_for_file "$d/child.pid" 20
+	mapfile -t children < <(descendants "$pid")
+	[[ $(leftovers) != "$before" ]] || fail "no cgroup or pin to be seen: this test cannot fail"
+	kill -KILL "$pid" "${children[@]}"
+	wait "$pid" || true
+	sleep 0.2
+	run inside true
+	[[ $status -eq 0 ]]
+	[[ $(leftovers) == "$before" ]] || fail "left: $(diff <(echo "$before") <(leftovers))"
+}
+
+@test "survive: what CMD leaves running stays enforced after sallyport ended" {
+	local d=$BATS_TEST_TMPDIR
+	run -0 outside curl -sS -k -m 5 "https://$EVIL4/"
+	run -0 lab exec "$LAB" timeout $((20 * SLOW)) "$SALLYPORT" run --quiet --allow good.test -- sh -c \
+		"setsid sh -c 'echo \$\$ >$d/left.pid; while ! test -e $d/go; do sleep 0.05; done
+			curl -sS -k -m 5 https://$EVIL4/ >$d/out 2>&1; echo \$? >$d/status' </dev/null >/dev/null 2>&1 &
+		while ! test -s $d/left.pid; do sleep 0.05; done" 3>&-
+	capture_start "host $EVIL4"
+	echo go >"$d/go"
+	wait_for_file "$d/status" 20
+	capture_stop
+	[[ $(<"$d/status") -ne 0 && $(capture_count) -eq 0 ]] || fail "open: $(<"$d/out")"
+	rm -f "$d/left.pid"
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# loopback "own": a sandbox reaches its own listeners on 127/8 and ::1 and nobody else's.
+# shellcheck disable=SC2030,SC2031,SC2034
+load helpers
+
+setup_file() {
+	lab_up
+	nsenter --net="/run/netns/sp-$LAB-cli" "$PYTHON" "$E2E/clients/listen.py" "$LAB_DIR/foreign" \
+		127.0.0.1 127.0.0.9 ::1 >/dev/null 2>&1 3>&- &
+	echo $! >"$BATS_FILE_TMPDIR/foreign.pid"
+	local i
+	for ((i = 0; i < 100 * SLOW; i++)); do
+		[[ -s $LAB_DIR/foreign.ready ]] && break
+		sleep 0.05
+	done
+}
+
+teardown_file() {
+	[[ ! -s $BATS_FILE_TMPDIR/foreign.pid ]] || kill "$(<"$BATS_FILE_TMPDIR/foreign.pid")" 2>/dev/null || true
+	lab_down
+}
+
+arrived() {
+	wc -l <"$LAB_DIR/foreign.log"
+}
+
+# The oracle is the foreign listener itself: it logs every connection and datagram.
+foreign_denied() { # tcp|udp ADDRESS
+	local before
+	before=$(arrived)
+	run outside "$PYTHON" "$E2E/clients/net.py" "$1" "$2" 7777
+	[[ $status -eq 0 && $(arrived) -gt $before ]] || fail "does not even work outside"
+	before=$(arrived)
+	run inside "$PYTHON" "$E2E/clients/net.py" "$1" "$2" 7777
+	[[ $status -ne 0 ]] || fail "works inside"
+	[[ $(last_ms) -lt $((1000 * SLOW)) ]] || fail "not at once: $(last_ms) ms"
+	sleep 0.2
+	[[ $(arrived) -eq $before ]] || fail "it arrived"
+}
+
+@test "loopback: own listener, TCP and UDP, IPv4 and IPv6" {
+	local address
+	for address in 127.0.0.1 127.0.0.5 ::1; do
+		run inside "$PYTHON" "$E2E/clients/listen.py" --self "$address"
+		[[ $status -eq 0 ]] || fail "own listener on $address is not reached"
+	done
+}
+
+@test "loopback: own listener on all addresses" {
+	run inside "$PYTHON" "$E2E/clients/listen.py" --self 0.0.0.0 127.0.0.1
+	[[ $status -eq 0 ]] || fail "0.0.0.0"
+	run inside "$PYTHON" "$E2E/clients/listen.py" --self :: ::1
+	[[ $status -eq 0 ]] || fail "::"
+}
+
+@test "loopback: a foreign TCP listener on 127.0.0.1, 127.0.0.9 and ::1" {
+	foreign_denied tcp 127.0.0.1
+	event verdict=denied reason=loopback_foreign
+	foreign_denied tcp 127.0.0.9
+	foreign_denied tcp ::1
+	foreign_denied tcp ::ffff:127.0.0.1
+}
+
+@test "loopback: a foreign UDP listener" {
+	foreign_denied udp 127.0.0.1
+	foreign_denied udp ::1
+}
+
+@test "loopback: a foreign listener through the address of the host's own interface" {
+	nsenter --net="/run/netns/sp-$LAB-cli" "$PYTHON" "$E2E/clients/listen.py" "$LAB_DIR/eth" \
+		198.18.0.1 >/dev/null 2>&1 3>&- &
+	echo $! >"$BATS_TEST_TMPDIR/eth.pid"
+	wait_for_file "$LAB_DIR/eth.ready"
+	run -0 outside "$PYTHON" "$E2E/clients/net.py" tcp 198.18.0.1 7777
+	run inside "$PYTHON" "$E2E/clients/net.py" tcp 198.18.0.1 7777
+	[[ $status -ne 0 ]] || fail "works inside"
+	[[ $(last_ms) -lt $((1000 * SLOW)) ]] || fail "not at once"
+}
+
+@test "loopback: nothing listens: refused at once, as anywhere" {
+	run inside "$PYTHON" "$E2E/clients/net.py" tcp 127.0.0.1 7
+	[[ $status -eq 1 && $(last_ms) -lt $((1000 * SLOW)) ]] || fail "$(last_ms) ms"
+}
+
+@test "loopback: allow and deny" {
+	echo '{ "version": 1, "loopback": "allow", "rules": [] }' >"$BATS_TEST_TMPDIR/allow.json"
+	echo '{ "version": 1, "loopback": "deny", "rules": [] }' >"$BATS_TEST_TMPDIR/deny.json"
+	POLICY=(--policy "$BATS_TEST_TMPDIR/allow.json")
+	allowed "$PYTHON" "$E2E/clients/net.py" tcp 127.0.0.1 7777
+	POLICY=(--policy "$BATS_TEST_TMPDIR/deny.json")
+	foreign_denied tcp 127.0.0.1
+	run inside "$PYTHON" "$E2E/clients/listen.py" --self 127.0.0.1
+	[[ $status -ne 0 ]] || fail "own listener is reached under deny"
+}
+
+@test "loopback: inbound from outside is answered, or not under inbound: deny" {
+	local d=$BATS_TEST_TMPDIR pid
+	echo '{ "version": 1, "inbound": "deny", "rules": [] }' >"$d/deny.json"
+	for POLICY in "--quiet" "--policy=$d/deny.json"; do
+		rm -f "$d/in.ready"
+		lab exec "$LAB" timeout $((30 * SLOW)) "$SALLYPORT" run "$POLICY" -- \
+			timeout $((20 * SLOW)) "$PYTHON" "$E2E/clients/listen.py" "$d/in" 198.18.0.1 >/dev/null 2>&1 3>&- &
+		pid=$!
+		wait_for_file "$d/in.ready" 20
+		run lab serve "$LAB" "$PYTHON" "$E2E/clients/net.py" tcp 198.18.0.1 7777
+		kill "$pid" "$(<"$d/in.self")" 2>/dev/null || true
+		wait "$pid" || true
+		if [[ $POLICY == --quiet ]]; then
+			[[ $status -eq 0 ]] || fail "inbound is not answered"
+		else
+			[[ $status -ne 0 ]] || fail "inbound is answered under deny"
+		fi
+	done
+}

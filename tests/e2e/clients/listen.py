@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Echo servers, TCP and UDP, on port 7777 (with --self: 7778).
+
+  listen.py BASE ADDRESS...        serves; writes BASE.self (pid), BASE.ready and BASE.log
+  listen.py --self BIND [TARGET]   serves and is its own client, TCP and UDP; exit 0 if both echo
+"""
+import os
+import selectors
+import socket
+import sys
+import threading
+
+PORT = 7778 if sys.argv[1] == "--self" else 7777
+
+
+def make(kind, address):
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, PORT))
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    return sock
+
+
+def serve(addresses, log):
+    selector = selectors.DefaultSelector()
+    for address in addresses:
+        selector.register(make(socket.SOCK_STREAM, address), selectors.EVENT_READ, "tcp")
+        selector.register(make(socket.SOCK_DGRAM, address), selectors.EVENT_READ, "udp")
+    yield
+    while True:
+        for key, _ in selector.select():
+            if key.data == "udp":
+                data, peer = key.fileobj.recvfrom(1000)
+                log("udp", peer)
+                key.fileobj.sendto(data, peer)
+            else:
+                sock, peer = key.fileobj.accept()
+                log("tcp", peer)
+                sock.settimeout(5)
+                try:
+                    sock.sendall(sock.recv(1000))
+                except OSError:
+                    pass
+                sock.close()
+
+
+def own(bind, target):
+    server = serve([bind], lambda *_: None)
+    next(server)
+    threading.Thread(target=lambda: next(server), daemon=True).start()
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, kind)
+        sock.settimeout(5)
+        try:
+            sock.connect((target, PORT))
+            sock.send(b"hello")
+            if sock.recv(100) != b"hello":
+                return 1
+        except OSError as error:
+            print(kind, error)
+            return 1
+    return 0
+
+
+if sys.argv[1] == "--self":
+    sys.exit(own(sys.argv[2], sys.argv[-1]))
+base = sys.argv[1]
+with open(base + ".self", "w") as file:
+    file.write(str(os.getpid()))
+log_file = open(base + ".log", "a", buffering=1)
+server = serve(sys.argv[2:], lambda *words: print(*words, file=log_file))
+next(server)
+with open(base + ".ready", "w") as file:
+    file.write("ready\n")
+next(server)
