@@ -390,7 +390,8 @@ def dns_answers():
     target = rr(ptr(at), A, addr("198.51.100.7"), 20)
     seven = ("198.51.100.7", 20)
     answer("cname", msg(cname, target), HOST, A, [seven])
-    answer("cname-owner-spelled-out", msg(cname, rr("CDN.example.NET", A, addr("198.51.100.7"), 20)),
+    answer("cname-owner-spelled-out",
+           msg(cname, rr("CDN.example.NET", A, addr("198.51.100.7"), 20)),
            HOST, A, [seven])
     answer("cname-two-addresses", msg(cname, target, rr(ptr(at), A, addr("198.51.100.8"), 20)),
            HOST, A, [seven, ("198.51.100.8", 20)])
@@ -488,7 +489,8 @@ def dns_answers():
     # TTLs as they stand; RFC 2181 section 8: one with the top bit set is zero
     for token, ttl, say in (("0", 0, 0), ("1", 1, 1), ("2p31-1", 0x7fffffff, 0x7fffffff),
                             ("2p31", 0x80000000, 0), ("2p32-1", 0xffffffff, 0)):
-        answer("ttl-" + token, msg(rr(q0, A, addr("192.0.2.1"), ttl)), HOST, A, [("192.0.2.1", say)])
+        answer("ttl-" + token, msg(rr(q0, A, addr("192.0.2.1"), ttl)), HOST, A,
+               [("192.0.2.1", say)])
 
     # how many records
     def lots(n):
@@ -515,7 +517,8 @@ def dns_answers():
                "bad")
     answer("rdlength-past-end", msg(a1, rr(q0, A, addr("192.0.2.2"), rdlength=5)), HOST, A, [one],
            "bad")
-    answer("rdlength-ffff", msg(a1, rr(q0, TXT, b"\1x", rdlength=0xffff), a2), HOST, A, [one], "bad")
+    answer("rdlength-ffff", msg(a1, rr(q0, TXT, b"\1x", rdlength=0xffff), a2), HOST, A, [one],
+           "bad")
     answer("cname-rdlength-plus-1", msg(a1, rr(q0, CNAME, wire("cdn.example.net") + b"\0"), target),
            HOST, A, [one], "bad")
     answer("cname-rdlength-minus-1", msg(rr(q0, CNAME, wire("cdn.example.net"), rdlength=16), a1),
@@ -525,7 +528,8 @@ def dns_answers():
     answer("ancount-65535", msg(a1, a2, an=65535), HOST, A, [one, two], "bad")
     answer("ancount-too-low", msg(a1, a2, an=1), HOST, A, [one])
     full = msg(a1, a2)
-    for back, token in ((1, "rdata-minus-1"), (4, "no-rdata"), (5, "in-rdlength"), (6, "no-rdlength"),
+    for back, token in ((1, "rdata-minus-1"), (4, "no-rdata"), (5, "in-rdlength"),
+                        (6, "no-rdlength"),
                         (10, "no-ttl"), (14, "no-type"), (15, "in-pointer"), (16, "no-record")):
         answer("cut-" + token, full[:-back], HOST, A, [one], "bad")
     answer("cut-tc", msg(a1, an=2, flags=0x8380), HOST, A, [one], "bad")
@@ -536,7 +540,8 @@ def dns_answers():
            "bad")
     answer("pointer-forward", msg(rr(ptr(here + 16), A, addr("203.0.113.66")), a1), HOST, A, [],
            "bad")
-    answer("pointer-one-forward", msg(rr(ptr(here + 1), A, addr("203.0.113.66"))), HOST, A, [], "bad")
+    answer("pointer-one-forward", msg(rr(ptr(here + 1), A, addr("203.0.113.66"))), HOST, A, [],
+           "bad")
     answer("pointer-past-end", msg(rr(ptr(0x3fff), A, addr("203.0.113.66"))), HOST, A, [], "bad")
     answer("pointer-own-label", msg(rr(b"\1a" + ptr(here), A, addr("203.0.113.66"))), HOST, A, [],
            "bad")
@@ -727,7 +732,7 @@ def hello(extensions, **kw):
 
 
 def padded_body(total, name=HOST):
-    """A body so that the handshake message (header included) has `total` bytes (RFC 7685 padding)."""
+    """A body so that the handshake message with its header has `total` bytes (RFC 7685 padding)."""
     start = body([sni(name)] + BASIC)
     pad = total - 4 - len(start) - 4
     assert pad >= 0
@@ -737,7 +742,7 @@ def padded_body(total, name=HOST):
 
 
 def chrome(name, ech=True, kem=True, seed="chrome", extra=()):
-    """As Chrome 131: GREASE, X25519MLKEM768, ECH GREASE; extension order is one of those it shuffles."""
+    """As Chrome 131: GREASE, X25519MLKEM768, ECH GREASE; one of its orders of extensions."""
     share = ext(51, vec16(
         u16(GREASE[1]) + vec16(b"\0") +
         (u16(0x11ec) + vec16(noise(seed + " mlkem", 1184 + 32)) if kem else b"") +
@@ -762,13 +767,15 @@ def chrome(name, ech=True, kem=True, seed="chrome", extra=()):
 
 
 def firefox(name):
-    """As Firefox 134: no GREASE of its own, record_size_limit, delegated credentials, ECH GREASE."""
-    suites = (0x1301, 0x1303, 0x1302, 0xc02b, 0xc02f, 0xcca9, 0xcca8, 0xc02c, 0xc030, 0xc00a, 0xc009,
+    """As Firefox 134: no GREASE, record_size_limit, delegated credentials, ECH GREASE."""
+    suites = (0x1301, 0x1303, 0x1302, 0xc02b, 0xc02f, 0xcca9, 0xcca8, 0xc02c, 0xc030, 0xc00a,
+              0xc009,
               0xc013, 0xc014, 0x009c, 0x009d, 0x002f, 0x0035)
     algorithms = b"".join(map(u16, (0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501,
                                     0x0601, 0x0203, 0x0201)))
     exts = [sni(name), ext(23), ext(0xff01, b"\0"),
-            ext(10, vec16(b"".join(map(u16, (0x11ec, 29, 23, 24, 25, 256, 257))))), ext(11, b"\1\0"),
+            ext(10, vec16(b"".join(map(u16, (0x11ec, 29, 23, 24, 25, 256, 257))))),
+            ext(11, b"\1\0"),
             ext(35), alpn("h2", "http/1.1"), ext(5, b"\1\0\0\0\0"),
             ext(34, vec16(b"".join(map(u16, (0x0403, 0x0503, 0x0603, 0x0203))))),
             ext(18),
@@ -785,7 +792,8 @@ def firefox(name):
 
 def golang(name):
     """As Go 1.22 crypto/tls: server_name comes after status_request, no padding."""
-    exts = [ext(5, b"\1\0\0\0\0"), sni(name), ext(11, b"\1\0"), ext(35), ext(18), ext(0xff01, b"\0"),
+    exts = [ext(5, b"\1\0\0\0\0"), sni(name), ext(11, b"\1\0"), ext(35), ext(18),
+            ext(0xff01, b"\0"),
             ext(23), ext(10, vec16(b"".join(map(u16, (29, 23, 24, 25))))),
             ext(13, vec16(b"".join(map(u16, (0x0804, 0x0403, 0x0807, 0x0805, 0x0806, 0x0401, 0x0501,
                                              0x0601, 0x0503, 0x0603, 0x0201, 0x0203))))),
@@ -817,7 +825,8 @@ def tls_clients():
     tls_ok("client-chrome-no-kem", chrome(HOST, kem=False), ech=True)
     tls_ok("client-chrome-no-ech", chrome(HOST, ech=False))
     tls_ok("client-chrome-psk", chrome("www.example.com", seed="psk", extra=[
-        ext(41, vec16(vec16(noise("ticket", 224)) + u32(0x12345678)) + vec16(vec8(noise("psk", 32))))]),
+        ext(41,
+            vec16(vec16(noise("ticket", 224)) + u32(0x12345678)) + vec16(vec8(noise("psk", 32))))]),
         "www.example.com", ech=True)
     tls_ok("client-firefox", firefox(HOST), ech=True)
     tls_ok("client-go", golang(HOST))
@@ -828,7 +837,8 @@ def tls_clients():
     tls_ok("early-data", data + record(b"\1", 20, 0x0303) + record(noise("early", 120), 23, 0x0303))
     tls_ok("cookie-after-retry", hello([sni(HOST), ext(44, vec16(noise("cookie", 96)))] + BASIC))
     # a real ECH hello: the outer name is the public name, and is the one that is judged
-    tls_ok("ech-outer", hello([sni("cloudflare-ech.com"), ext(0xfe0d, b"\0" + u16(1) + u16(1) + b"\7" +
+    tls_ok("ech-outer",
+           hello([sni("cloudflare-ech.com"), ext(0xfe0d, b"\0" + u16(1) + u16(1) + b"\7" +
            vec16(noise("ech enc", 32)) + vec16(noise("ech payload", 400)))] + BASIC),
            "cloudflare-ech.com", ech=True)
     tls_ok("ech-empty", hello([sni(HOST)] + BASIC + [ext(0xfe0d)]), ech=True)
@@ -873,11 +883,15 @@ def tls_names():
             ("two-trailing-dots", b"api.github.com.."), ("leading-dot", b".github.com"),
             ("empty-label", b"api..github.com"), ("backslash", b"api\\.github.com"),
             ("space", b"api github.com"), ("trailing-space", b"api.github.com "),
-            ("slash", b"api.github.com/"), ("port", b"api.github.com:443"), ("star", b"*.github.com"),
+            ("slash", b"api.github.com/"), ("port", b"api.github.com:443"),
+            ("star", b"*.github.com"),
             ("newline", b"api.github.com\n"), ("latin1", b"b\xfccher.example"),
-            ("utf8", "b\u00fccher.example".encode()), ("fullwidth-dot", "api\uff0egithub.com".encode()),
-            ("utf8-kelvin", "\u212aernel.org".encode()), ("wire-form", wire(HOST)), ("userinfo", b"a@github.com"),
-            ("percent", b"api%2egithub.com"), ("del", b"api.github.com\x7f"), ("high-last", b"api.github.co\xed"),
+            ("utf8", "b\u00fccher.example".encode()),
+            ("fullwidth-dot", "api\uff0egithub.com".encode()),
+            ("utf8-kelvin", "\u212aernel.org".encode()), ("wire-form", wire(HOST)),
+            ("userinfo", b"a@github.com"),
+            ("percent", b"api%2egithub.com"), ("del", b"api.github.com\x7f"),
+            ("high-last", b"api.github.co\xed"),
             ("ipv4", b"192.0.2.1"), ("ipv4-trailing-dot", b"192.0.2.1."), ("ipv4-short", b"127.1"),
             ("ipv4-decimal", b"2130706433"), ("ipv6", b"2001:db8::1"), ("ipv6-brackets", b"[::1]"),
             ("ipv6-v4", b"::ffff:192.0.2.1"), ("last-label-digits", b"example.123")):
@@ -891,7 +905,7 @@ def tls_names():
         return hello([ext(0, data)] + BASIC)
 
     bad = "tls_sni_malformed"
-    tls_bad("sni-ext-empty", shaped(b""), bad)  # what a server sends, or an old client on resumption
+    tls_bad("sni-ext-empty", shaped(b""), bad)  # as a server answers
     for k in range(1, 5):
         tls_bad("sni-ext-%d-bytes" % k, shaped(vec16(entry)[:k]), bad)
     tls_bad("sni-list-empty", shaped(u16(0)), bad)
@@ -962,7 +976,8 @@ def tls_body_lengths():
     tls_bad("extensions-length-plus-1", patched(at_exts, u16(total + 1)), "tls_malformed")
     tls_bad("extensions-length-0-with-bytes", patched(at_exts, u16(0)), "tls_malformed")
     tls_bad("extensions-length-ffff", patched(at_exts, u16(0xffff)), "tls_malformed")
-    tls_bad("extensions-length-one-byte", record(handshake(good[:at_exts] + b"\0")), "tls_malformed")
+    tls_bad("extensions-length-one-byte", record(handshake(good[:at_exts] + b"\0")),
+            "tls_malformed")
     tls_bad("byte-behind-extensions", record(handshake(good + b"\0")), "tls_malformed")
     block = b"".join(base)
     for n in (1, 2, 3):
@@ -1006,9 +1021,12 @@ def tls_records():
     for token, data in (("http", b"GET / HTTP/1.1\r\nHost: api.github.com\r\n\r\n"),
                         ("ssh", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
                         ("zeros", bytes(64)), ("random", b"\xa7" + noise("not tls", 63)),
-                        ("sslv2", bytes.fromhex("802e0103010015000000100100800300800700c0") + bytes(28)),
-                        ("socks5", b"\x05\x01\x00" + bytes(16)), ("smtp", b"EHLO mail.example.com\r\n"),
-                        ("alert", record(b"\2\x28", 21) + one), ("ccs-first", record(b"\1", 20) + one),
+                        ("sslv2",
+                         bytes.fromhex("802e0103010015000000100100800300800700c0") + bytes(28)),
+                        ("socks5", b"\x05\x01\x00" + bytes(16)),
+                        ("smtp", b"EHLO mail.example.com\r\n"),
+                        ("alert", record(b"\2\x28", 21) + one),
+                        ("ccs-first", record(b"\1", 20) + one),
                         ("application-data", record(noise("app", 64), 23, 0x0303)),
                         ("heartbeat", record(b"\1" + u16(16) + bytes(32), 24)),
                         ("version-major-2", record(whole, version=0x0200)),
@@ -1045,7 +1063,8 @@ def tls_records():
             "tls_malformed")
     tls_bad("handshake-length-0", record(handshake(body(base), length=0)), "tls_malformed")
     tls_bad("handshake-length-plus-1-filled-by-record",
-            record(handshake(body(base), length=len(whole) - 4 + 1)) + record(b"\0"), "tls_malformed")
+            record(handshake(body(base), length=len(whole) - 4 + 1)) + record(b"\0"),
+            "tls_malformed")
 
     # spread over records
     for size in (1, 2, 3, 4, 5, 6, 7, 16, 37, 38, 39, 63, 64, 65, 100, 128, 129, len(whole) - 1):
@@ -1092,7 +1111,8 @@ def tls_records():
     tls_ok("long-two-records", records(handshake(padded_body(16500)), 16384))
     tls_ok("long-16000-in-1400", records(handshake(padded_body(16000)), 1400))
     tls_ok("long-stream-max", records(handshake(padded_body(STREAM_MAX - 10)), 16384))
-    tls_more("long-stream-max-minus-1", records(handshake(padded_body(STREAM_MAX - 10)), 16384)[:-1])
+    tls_more("long-stream-max-minus-1",
+             records(handshake(padded_body(STREAM_MAX - 10)), 16384)[:-1])
     tls_bad("long-stream-max-plus-1", records(handshake(padded_body(STREAM_MAX - 9)),
                                               16384)[:STREAM_MAX], "tls_too_long")
     # 3,000 bytes in records of one byte are 18,000 bytes of stream
@@ -1208,7 +1228,8 @@ def http_clients():
 def http_lines():
     h = "Host: " + HOST
 
-    for method in ("HEAD", "OPTIONS", "DELETE", "PATCH", "get", "M-SEARCH", "!#$%&'*+-.^_`|~09Az", "X"):
+    for method in ("HEAD", "OPTIONS", "DELETE", "PATCH", "get", "M-SEARCH", "!#$%&'*+-.^_`|~09Az",
+                   "X"):
         token = "tchars" if method[0] == "!" else method.lower() if method != "get" else "lower-get"
         http_ok("method-" + token, request(h, start=method + " / HTTP/1.1"))
     http_ok("method-31", request(h, start="M" * 31 + " / HTTP/1.1"))
@@ -1232,7 +1253,8 @@ def http_lines():
         http_bad("first-" + token, data, "http_not_http")
 
     # request line
-    for token, start in (("http09", "GET /"), ("no-version", "GET / "), ("http20", "GET / HTTP/2.0"),
+    for token, start in (("http09", "GET /"), ("no-version", "GET / "),
+                         ("http20", "GET / HTTP/2.0"),
                          ("http12", "GET / HTTP/1.2"), ("http11-lower", "GET / http/1.1"),
                          ("http11-tail", "GET / HTTP/1.10"), ("http1", "GET / HTTP/1"),
                          ("http-3", "GET / HTTP/3"), ("trailing-space", "GET / HTTP/1.1 "),
@@ -1403,7 +1425,8 @@ def http_hosts():
     for n in (252, 253):
         http_ok("host-length-%d" % n, host(" " + long_name(n)), long_name(n))
     http_ok("host-length-253-port", host(" " + long_name(253) + ":65535"), long_name(253), 65535)
-    http_ok("host-length-253-dot-port", host(" " + long_name(253) + ".:65535"), long_name(253), 65535)
+    http_ok("host-length-253-dot-port", host(" " + long_name(253) + ".:65535"), long_name(253),
+            65535)
     for n in (254, 255, 261, 262, 300, 2000):
         http_bad("host-length-%d" % n, host(" " + long_name(n)), "http_host")
     http_ok("host-label-63", host(" " + "l" * 63 + ".example"), "l" * 63 + ".example")
@@ -1428,7 +1451,8 @@ def http_hosts():
             ("ipv6-junk-behind", " [2001:db8::1]x"), ("ipv6-name-inside", " [evil.com]"),
             ("ipv6-name-behind", " [::1]evil.com"), ("ipv6-empty", " []"),
             ("ipv6-double-elision", " [1::2::3]"), ("ipv6-nine-groups", " [1:2:3:4:5:6:7:8:9]"),
-            ("ipv6-port-letters", " [2001:db8::1]:http"), ("ipv6-port-65536", " [2001:db8::1]:65536"),
+            ("ipv6-port-letters", " [2001:db8::1]:http"),
+            ("ipv6-port-65536", " [2001:db8::1]:65536"),
             ("ipv6-future", " [v1.fe80]")):
         http_bad("host-" + token, host(value), "http_host")
     http_ok("host-ipv4", host(" 192.0.2.1"), ip="192.0.2.1")
@@ -1464,9 +1488,11 @@ def http_bodies():
     for token, value in (("2p53-plus-1", str(2**53 + 1)), ("9999999999999999", "9" * 16),
                          ("17-digits", "1" + "0" * 16), ("2p64", str(2**64)),
                          ("2p64-plus-5", str(2**64 + 5)), ("40-digits", "1" * 40), ("plus", "+5"),
-                         ("minus", "-5"), ("hex", "0x5"), ("list", "5, 5"), ("list-no-space", "5,5"),
+                         ("minus", "-5"), ("hex", "0x5"), ("list", "5, 5"),
+                         ("list-no-space", "5,5"),
                          ("list-differs", "5, 6"), ("words", "5 6"), ("float", "5.0"),
-                         ("exponent", "5e0"), ("underscore", "1_0"), ("empty", ""), ("letters", "five"),
+                         ("exponent", "5e0"), ("underscore", "1_0"), ("empty", ""),
+                         ("letters", "five"),
                          ("trailing-letter", "5a"), ("semicolon", "5;"), ("quotes", '"5"'),
                          ("high-bit", "\xb2")):
         http_bad("length-" + token, sized(" " + value if value else value, data=b"hello"),
@@ -1477,7 +1503,8 @@ def http_bodies():
     http_bad("length-two-zero", sized(" 0", "Content-Length: 0"), "http_framing")
     for token, line in (("chunked", "Transfer-Encoding: chunked"),
                         ("identity", "Transfer-Encoding: identity"),
-                        ("gzip", "Transfer-Encoding: gzip, chunked"), ("empty", "Transfer-Encoding:"),
+                        ("gzip", "Transfer-Encoding: gzip, chunked"),
+                        ("empty", "Transfer-Encoding:"),
                         ("upper-case", "TRANSFER-ENCODING: CHUNKED"),
                         ("junk", "Transfer-Encoding: xchunked"),
                         ("tab", "Transfer-Encoding:\tchunked")):
