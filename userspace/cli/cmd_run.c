@@ -296,12 +296,21 @@ static int load_policy(struct run *run, struct sp_error **err)
 	if (!r && o->deny_len)
 		r = sp_policy_prepend(run->policy, SP_ACTION_DENY, o->deny, o->deny_len, "--deny",
 				      err);
-	if (!r && o->default_action)
+	if (!r && o->default_action) {
 		r = sp_policy_set_default(run->policy, o->default_action, err);
-	if (!r && o->mode)
+		if (r)
+			sp_error_wrap(err, r, "--default");
+	}
+	if (!r && o->mode) {
 		r = sp_policy_set_mode(run->policy, o->mode, err);
-	if (!r && o->resolvers_len)
+		if (r)
+			sp_error_wrap(err, r, "--mode");
+	}
+	if (!r && o->resolvers_len) {
 		r = sp_policy_set_resolvers(run->policy, o->resolvers, o->resolvers_len, err);
+		if (r)
+			sp_error_wrap(err, r, "--resolver");
+	}
 	if (!r)
 		r = sp_policy_kernel_only(run->policy, err);
 	if (!r)
@@ -402,7 +411,9 @@ static bool worth_saying(struct run *run, const struct sp_event *event, uint64_t
 
 static void say_denial(struct run *run, const struct sp_event *event)
 {
+	static const char prefix[] = "sallyport: "; /* which sp_event_line() puts there */
 	char *line = NULL, *whole = NULL;
+	const char *text;
 	uint64_t more = 0;
 
 	if (!worth_saying(run, event, &more))
@@ -419,8 +430,9 @@ static void say_denial(struct run *run, const struct sp_event *event)
 		run->unprintable++;
 		return;
 	}
+	text = strncmp(line, prefix, sizeof(prefix) - 1) ? line : line + sizeof(prefix) - 1;
 	if (asprintf(&whole, "%ssallyport:%s %s", run->colour ? "\033[1;31m" : "",
-		     run->colour ? "\033[0m" : "", line) >= 0) {
+		     run->colour ? "\033[0m" : "", text) >= 0) {
 		if (more) {
 			char *counted = NULL;
 
