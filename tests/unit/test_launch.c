@@ -2,8 +2,8 @@
 /*
  * test_launch.c - what the launcher takes from a command, tried from inside.
  *
- * Links with launch.c, identity.c, resolv.c, output.c and message.c of the command line, and with the
- * library's error.c; needs no BPF. Tests that need root are skipped without it, and say so.
+ * Links with launch.c, identity.c, resolv.c, output.c and message.c of the command line, and with
+ * the library's error.c; needs no BPF. Tests that need root are skipped without it, and say so.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,7 +168,8 @@ static void test_netlink(void **state)
 
 static int old_packet_spelling(void *data)
 {
-	static const uint64_t flags[] = {0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK};
+	static const uint64_t flags[] = {0, SOCK_CLOEXEC, SOCK_NONBLOCK,
+					 SOCK_CLOEXEC | SOCK_NONBLOCK};
 	int r = filtered(true);
 
 	(void)data;
@@ -267,7 +268,8 @@ static void test_foreign_abis(void **state)
 
 	(void)state;
 	if (without != 7)
-		print_message("this kernel has no 32-bit calls (%d): tried nevertheless\n", without);
+		print_message("this kernel has no 32-bit calls (%d): tried nevertheless\n",
+			      without);
 	assert_int_equal(in_child(int80, &without), without == 7 ? 1000 + SIGSYS : without);
 	assert_int_equal(in_child(x32, &without), 1000 + SIGSYS);
 }
@@ -328,8 +330,12 @@ static void start(char *const argv[], bool enforce, const char *user, struct sta
 	struct sp_identity identity = {0};
 	struct sp_before before;
 	struct sp_launched launched;
-	struct sp_launch launch = {.argv = argv, .cgroup_fd = -1, .enforce = enforce,
-				   .hide_sockets = true, .identity = &identity, .before = &before};
+	struct sp_launch launch = {.argv = argv,
+				   .cgroup_fd = -1,
+				   .enforce = enforce,
+				   .hide_sockets = true,
+				   .identity = &identity,
+				   .before = &before};
 	struct sp_error *err = NULL;
 	int fds[2], out, status;
 	size_t len = 0;
@@ -401,8 +407,11 @@ static void test_place(void **state)
 	struct sp_identity identity = {0};
 	struct sp_before before;
 	struct sp_launched launched;
-	struct sp_launch launch = {.argv = touch, .cgroup_fd = not_cgroup, .enforce = true,
-				   .identity = &identity, .before = &before};
+	struct sp_launch launch = {.argv = touch,
+				   .cgroup_fd = not_cgroup,
+				   .enforce = true,
+				   .identity = &identity,
+				   .before = &before};
 	struct sp_error *err = NULL;
 
 	(void)state;
@@ -459,8 +468,8 @@ static void test_state_of_child(void **state)
 
 	(void)state;
 	need_root();
-	start(COMMAND("grep", "-E", "^(NoNewPrivs|Seccomp|Uid|Groups|SigBlk|SigIgn):",
-		      "/proc/self/status"),
+	start(COMMAND("grep", "-E",
+		      "^(NoNewPrivs|Seccomp|Uid|Groups|SigBlk|SigIgn):", "/proc/self/status"),
 	      true, "65534:65533", &s);
 	assert_non_null(strstr(s.output, "NoNewPrivs:\t1"));
 	assert_non_null(strstr(s.output, "Seccomp:\t2"));
@@ -469,7 +478,8 @@ static void test_state_of_child(void **state)
 	start(COMMAND("sh", "-c", "id -g; id -G; echo $HOME $USER"), true, "65534:65533", &s);
 	assert_non_null(strstr(s.output, "65533\n"));
 	assert_null(strstr(s.output, " 0"));
-	start(COMMAND("grep", "-E", "^(NoNewPrivs|Seccomp):", "/proc/self/status"), false, NULL, &s);
+	start(COMMAND("grep", "-E", "^(NoNewPrivs|Seccomp):", "/proc/self/status"), false, NULL,
+	      &s);
 	assert_non_null(strstr(s.output, "NoNewPrivs:\t0"));
 	assert_non_null(strstr(s.output, "Seccomp:\t0"));
 }
@@ -525,7 +535,8 @@ static int hides(void *data)
 	start(COMMAND("sh", "-c",
 		      "for i in nscd/socket systemd/resolve/io.systemd.Resolve avahi-daemon/socket "
 		      "docker.sock; do test -S /run/$i && echo \"[$i]\"; done; "
-		      "cat /run/systemd/resolve/*.conf; touch /run/nscd/x 2>/dev/null && echo wrote; "
+		      "cat /run/systemd/resolve/*.conf; touch /run/nscd/x 2>/dev/null && echo "
+		      "wrote; "
 		      "awk '$0 ~ / - cgroup2 / && $6 !~ /^ro/ {print \"writable\"}' "
 		      "/proc/self/mountinfo; ls /sys/fs/bpf; "
 		      "echo x > /proc/sys/kernel/core_pattern && echo pattern"),
@@ -579,8 +590,9 @@ static void test_hides_for_audit(void **state)
 
 static void test_identity(void **state)
 {
-	static const char *const bad[] = {"", ":", "1:", ":1", "4294967295:1", "4294967296:1", "1:x",
-					  "-1:1", "1:1:1", "no such user", "root:0"};
+	static const char *const bad[] = {
+		"",    ":",    "1:",	":1",		"4294967295:1", "4294967296:1",
+		"1:x", "-1:1", "1:1:1", "no such user", "root:0"};
 	struct sp_identity identity;
 	struct sp_error *err = NULL;
 

@@ -20,8 +20,8 @@
 /* Exit statuses of sallyport itself; `run` passes on those of its command. */
 enum {
 	SP_EXIT_OK = 0,
-	SP_EXIT_HOST = 1,	     /* the host cannot do it (or doctor found something missing) */
-	SP_EXIT_USAGE = 2,	     /* bad command line or bad policy */
+	SP_EXIT_HOST = 1,  /* the host cannot do it (or doctor found something missing) */
+	SP_EXIT_USAGE = 2, /* bad command line or bad policy */
 	SP_EXIT_NOT_EXECUTABLE = 126, /* as shells do */
 	SP_EXIT_NOT_FOUND = 127,
 	SP_EXIT_SIGNAL = 128, /* + number */
@@ -43,8 +43,8 @@ struct sp_command {
 extern const struct sp_command sp_commands[];
 
 /*
- * The known word that is nearest to `word` (NULL-terminated list), or NULL if none is near enough to
- * be what was meant.
+ * The known word that is nearest to `word` (NULL-terminated list), or NULL if none is near enough
+ * to be what was meant.
  */
 const char *sp_cli_nearest(const char *word, const char *const *known);
 

@@ -163,9 +163,14 @@ static void check_rights(struct doctor *doctor, struct finding *finding)
 		unsigned int cap;
 		const char *name;
 	} needed[] = {
-		{CAP_SYS_ADMIN, "SYS_ADMIN"}, {CAP_NET_ADMIN, "NET_ADMIN"}, {CAP_NET_RAW, "NET_RAW"},
-		{38, "PERFMON"},	      {39, "BPF"},		    {CAP_SETPCAP, "SETPCAP"},
-		{CAP_SETUID, "SETUID"},	      {CAP_SETGID, "SETGID"},
+		{CAP_SYS_ADMIN, "SYS_ADMIN"},
+		{CAP_NET_ADMIN, "NET_ADMIN"},
+		{CAP_NET_RAW, "NET_RAW"},
+		{38, "PERFMON"},
+		{39, "BPF"},
+		{CAP_SETPCAP, "SETPCAP"},
+		{CAP_SETUID, "SETUID"},
+		{CAP_SETGID, "SETGID"},
 	};
 	unsigned long long effective = 0;
 	FILE *status = fopen("/proc/self/status", "re");
@@ -184,8 +189,10 @@ static void check_rights(struct doctor *doctor, struct finding *finding)
 	if (*missing)
 		found(finding, RESULT_MISSING, "uid %u without%s", geteuid(), missing);
 	else
-		found(finding, geteuid() ? RESULT_DEGRADED : RESULT_OK, "uid %u, every capability "
-		      "that is needed", geteuid());
+		found(finding, geteuid() ? RESULT_DEGRADED : RESULT_OK,
+		      "uid %u, every capability "
+		      "that is needed",
+		      geteuid());
 }
 
 /* The first mount of a type, and how many there are. */
@@ -223,13 +230,16 @@ static void check_cgroup(struct doctor *doctor, struct finding *finding)
 	if (file)
 		fclose(file);
 	if (!find_mount("cgroup2", path, sizeof(path)))
-		found(finding, RESULT_MISSING, "%s", *own ? "in the kernel, but not mounted" :
-							   "this kernel has no cgroup v2");
+		found(finding, RESULT_MISSING, "%s",
+		      *own ? "in the kernel, but not mounted" : "this kernel has no cgroup v2");
 	else if (!*own)
-		found(finding, RESULT_MISSING, "mounted on %.200s, but /proc/self/cgroup does not say "
-		      "where this process is", path);
+		found(finding, RESULT_MISSING,
+		      "mounted on %.200s, but /proc/self/cgroup does not say "
+		      "where this process is",
+		      path);
 	else
-		found(finding, RESULT_OK, "mounted on %.200s, this process is in %.200s", path, own);
+		found(finding, RESULT_OK, "mounted on %.200s, this process is in %.200s", path,
+		      own);
 }
 
 static void check_bpffs(struct doctor *doctor, struct finding *finding)
@@ -281,14 +291,15 @@ static void check_programs(struct doctor *doctor, struct finding *finding)
 		return;
 	}
 	found(finding, RESULT_OK, "accepted by the kernel (%ld ms)",
-	      (long)(after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000);
+	      (long)(after.tv_sec - before.tv_sec) * 1000 +
+		      (after.tv_nsec - before.tv_nsec) / 1000000);
 }
 
 /*
- * The attach probe. A child in a network namespace of its own, which has the documentation addresses
- * 192.0.2.1 and 2001:db8::1 on lo, first does each thing outside a sandbox, where it must work (or
- * the test would prove nothing), then joins a sandbox that allows nothing, where each must fail at
- * once.
+ * The attach probe. A child in a network namespace of its own, which has the documentation
+ * addresses 192.0.2.1 and 2001:db8::1 on lo, first does each thing outside a sandbox, where it must
+ * work (or the test would prove nothing), then joins a sandbox that allows nothing, where each must
+ * fail at once.
  */
 struct attempt {
 	const char *name;
@@ -342,17 +353,21 @@ static int attempt_once(const struct attempt *attempt, int listener_port, long *
 		error = errno;
 	} else if (attempt->address) {
 		fill_address(attempt,
-			     attempt->port < 0 ? listener_port : attempt->port ? attempt->port : 53,
+			     attempt->port < 0 ? listener_port
+			     : attempt->port   ? attempt->port
+					       : 53,
 			     &address, &len);
 		if (!attempt->port)
 			error = bind(fd, (struct sockaddr *)&address, len) ? errno : 0;
 		else if (attempt->type == SOCK_DGRAM)
-			error = sendto(fd, "x", 1, 0, (struct sockaddr *)&address, len) < 0 ? errno : 0;
+			error = sendto(fd, "x", 1, 0, (struct sockaddr *)&address, len) < 0 ? errno
+											    : 0;
 		else
 			error = connect(fd, (struct sockaddr *)&address, len) ? errno : 0;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	*ret_ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+	*ret_ms =
+		(after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
 	if (fd >= 0)
 		close(fd);
 	return error;
@@ -394,8 +409,8 @@ static int make_listener(int family)
 		return -1;
 	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&any, family == AF_INET ? sizeof(struct sockaddr_in) :
-								    sizeof(struct sockaddr_in6)) ||
+	if (bind(fd, (struct sockaddr *)&any,
+		 family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) ||
 	    listen(fd, 64)) {
 		close(fd);
 		return -1;
@@ -410,8 +425,8 @@ static int port_of(int fd)
 
 	if (fd < 0 || getsockname(fd, (struct sockaddr *)&address, &len))
 		return 0;
-	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port :
-						    ((struct sockaddr_in6 *)&address)->sin6_port);
+	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
+						  : ((struct sockaddr_in6 *)&address)->sin6_port);
 }
 
 static void attach_child(int ready, int go, struct finding *finding)
@@ -441,8 +456,10 @@ static void attach_child(int ready, int go, struct finding *finding)
 		r = attempt_once(a, ports[a->family == AF_INET6], &ms);
 		left_out[i] = r && a->family == AF_INET6;
 		if (r && !left_out[i]) {
-			found(finding, RESULT_MISSING, "%s does not work outside a sandbox either "
-			      "(%s): nothing was learned", a->name, strerror(r));
+			found(finding, RESULT_MISSING,
+			      "%s does not work outside a sandbox either "
+			      "(%s): nothing was learned",
+			      a->name, strerror(r));
 			return;
 		}
 	}
@@ -457,22 +474,25 @@ static void attach_child(int ready, int go, struct finding *finding)
 			continue;
 		r = attempt_once(a, ports[a->family == AF_INET6], &ms);
 		if (!r) {
-			found(finding, RESULT_MISSING, "%s%s%s was NOT denied in a sandbox that allows "
-			      "nothing", a->name, a->address ? " to " : "",
-			      a->address ? a->address : "");
+			found(finding, RESULT_MISSING,
+			      "%s%s%s was NOT denied in a sandbox that allows "
+			      "nothing",
+			      a->name, a->address ? " to " : "", a->address ? a->address : "");
 			return;
 		}
 		if (ms > AT_ONCE_MS) {
-			found(finding, RESULT_MISSING, "%s was denied after %ld ms only (%s)", a->name,
-			      ms, strerror(r));
+			found(finding, RESULT_MISSING, "%s was denied after %ld ms only (%s)",
+			      a->name, ms, strerror(r));
 			return;
 		}
 		longest = ms > longest ? ms : longest;
 		tried++;
 		ipv6 = ipv6 || a->family == AF_INET6;
 	}
-	found(finding, RESULT_OK, "%u ways out tried in a sandbox that allows nothing, each denied "
-	      "within %ld ms%s", tried, longest + 1, ipv6 ? "" : " (IPv4 only: there is no IPv6)");
+	found(finding, RESULT_OK,
+	      "%u ways out tried in a sandbox that allows nothing, each denied "
+	      "within %ld ms%s",
+	      tried, longest + 1, ipv6 ? "" : " (IPv4 only: there is no IPv6)");
 }
 
 /* Serves the box until the child has said what it found. */
@@ -595,7 +615,8 @@ static void check_lsm(struct doctor *doctor, struct finding *finding)
 	else if (sp_engine_has_lsm(doctor->engine))
 		found(finding, RESULT_OK, "attached");
 	else
-		found(finding, RESULT_DEGRADED, "not available%s%s", *list ? "; active: " : "", list);
+		found(finding, RESULT_DEGRADED, "not available%s%s", *list ? "; active: " : "",
+		      list);
 }
 
 /* ---- what a denial needs to be instant ------------------------------------------------------ */
@@ -683,7 +704,8 @@ static void probe_seccomp(struct finding *finding)
 	if (r)
 		found(finding, RESULT_MISSING, "%s", strerror(-r));
 	else if (syscall(SYS_socket, AF_VSOCK, SOCK_STREAM, 0) >= 0 || errno != EAFNOSUPPORT)
-		found(finding, RESULT_MISSING, "the filter was loaded, but AF_VSOCK is not refused");
+		found(finding, RESULT_MISSING,
+		      "the filter was loaded, but AF_VSOCK is not refused");
 	else
 		found(finding, RESULT_OK, "the filter was loaded, and refuses AF_VSOCK");
 }
@@ -772,11 +794,13 @@ static unsigned int list_hidden(bool option, char *text, size_t size)
 		    (hidden->how == SP_HIDE_SOCKET ? !S_ISSOCK(st.st_mode) : !has_socket(path, 2)))
 			continue;
 		for (unsigned int i = 0; i < count; i++) /* /var/run is /run */
-			twice = twice || (seen[i].st_dev == st.st_dev && seen[i].st_ino == st.st_ino);
+			twice = twice ||
+				(seen[i].st_dev == st.st_dev && seen[i].st_ino == st.st_ino);
 		if (twice || count >= 64)
 			continue;
 		seen[count] = st;
-		snprintf(text + strlen(text), size - strlen(text), "%s%s", count++ ? ", " : "", path);
+		snprintf(text + strlen(text), size - strlen(text), "%s%s", count++ ? ", " : "",
+			 path);
 	}
 	return count;
 }
@@ -835,9 +859,11 @@ static void check_ptrace(struct doctor *doctor, struct finding *finding)
 	if (file)
 		fclose(file);
 	if (scope < 0)
-		found(finding, RESULT_DEGRADED, "no yama: a sandbox can trace processes of its user");
+		found(finding, RESULT_DEGRADED,
+		      "no yama: a sandbox can trace processes of its user");
 	else
-		found(finding, scope ? RESULT_OK : RESULT_DEGRADED, "yama ptrace_scope is %d", scope);
+		found(finding, scope ? RESULT_OK : RESULT_DEGRADED, "yama ptrace_scope is %d",
+		      scope);
 }
 
 static void probe_userns(struct finding *finding)
@@ -886,17 +912,18 @@ static const struct check checks[] = {
 	 "Linux 5.9 or newer, and CAP_SYS_ADMIN"},
 	{"family hook", false, check_lsm, "families are refused in every process of the cgroup",
 	 "boot with lsm=...,bpf (CONFIG_BPF_LSM=y, Linux 6.0); run uses seccomp meanwhile"},
-	{"IPv6", false, check_ipv6, "without it there is nothing to enforce there",
-	 "not needed"},
-	{"resolvers", false, check_resolvers, "sockets that answer names without DNS", "run hides them"},
+	{"IPv6", false, check_ipv6, "without it there is nothing to enforce there", "not needed"},
+	{"resolvers", false, check_resolvers, "sockets that answer names without DNS",
+	 "run hides them"},
 	{"other sockets", false, check_sockets, "a daemon behind them can act outside the sandbox",
 	 "sallyport run --hide-sockets"},
-	{"delegation", false, check_delegation, "the owner of a cgroup can move processes out of it",
+	{"delegation", false, check_delegation,
+	 "the owner of a cgroup can move processes out of it",
 	 "start from a root-owned cgroup (systemd-run --scope), or run --user with another user"},
 	{"ptrace", false, check_ptrace, "processes of the same user outside can be taken over",
 	 "sysctl kernel.yama.ptrace_scope=1, or run --user with a user of its own"},
-	{"user namespaces", false, check_userns, "give full capabilities in namespaces of one's own",
-	 "nothing to do"},
+	{"user namespaces", false, check_userns,
+	 "give full capabilities in namespaces of one's own", "nothing to do"},
 };
 
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
@@ -906,7 +933,8 @@ static void print_text(const struct check *check, const struct finding *finding,
 	static const char *const colours[] = {"\033[32m", "\033[33m", "\033[1;31m"};
 
 	printf("%s%-9s%s %-16s %s\n", colour ? colours[finding->result] : "",
-	       result_names[finding->result], colour ? "\033[0m" : "", check->name, finding->detail);
+	       result_names[finding->result], colour ? "\033[0m" : "", check->name,
+	       finding->detail);
 	if (finding->result == RESULT_OK)
 		return;
 	printf("%-26s for: %s%s\n", "", check->means, check->essential ? " (essential)" : "");
@@ -920,9 +948,9 @@ static void print_json(const struct check *check, const struct finding *finding,
 
 	if (texts[0] && texts[1] && texts[2] && texts[3])
 		printf("%s{\"check\":%s,\"result\":\"%s\",\"essential\":%s,\"detail\":%s,"
-		       "\"means\":%s,\"fix\":%s}", first ? "" : ",\n", texts[0],
-		       result_names[finding->result], check->essential ? "true" : "false", texts[1],
-		       texts[2], texts[3]);
+		       "\"means\":%s,\"fix\":%s}",
+		       first ? "" : ",\n", texts[0], result_names[finding->result],
+		       check->essential ? "true" : "false", texts[1], texts[2], texts[3]);
 	for (size_t i = 0; i < 4; i++)
 		free(texts[i]);
 }
@@ -957,7 +985,8 @@ static int examine(bool json)
 		printf("\nThis host cannot enforce: %u essential check%s failed.\n", missing,
 		       missing == 1 ? "" : "s");
 	else
-		printf("\nThis host can enforce%s.\n", degraded ? "; see what is degraded above" : "");
+		printf("\nThis host can enforce%s.\n",
+		       degraded ? "; see what is degraded above" : "");
 	return missing ? SP_EXIT_HOST : SP_EXIT_OK;
 }
 
@@ -980,11 +1009,13 @@ int cmd_doctor(int argc, char **argv)
 			break;
 		case 'h':
 			fputs("usage: sallyport doctor [--json]\n\n"
-			      "Tries what this host can enforce. Packets stay in network namespaces that\n"
+			      "Tries what this host can enforce. Packets stay in network "
+			      "namespaces that\n"
 			      "are made for it. Needs root to try everything.\n\n"
 			      "  -j, --json  one JSON object on standard output\n"
 			      "  -h, --help  this text\n\n"
-			      "exit status: 0 if everything essential works, 1 if not, 2 bad usage\n",
+			      "exit status: 0 if everything essential works, 1 if not, 2 bad "
+			      "usage\n",
 			      stdout);
 			return SP_EXIT_OK;
 		default:

@@ -3,8 +3,8 @@
  * cmd_run.c - `sallyport run`: one command in a sandbox of its own, no daemon.
  *
  * The parent stays beside the command for three things: it answers denied DNS queries and resets
- * denied connections (sp_box_dispatch), says what was denied, and passes signals and job control on,
- * so that the command behaves as if it had been started without sallyport. None of that is
+ * denied connections (sp_box_dispatch), says what was denied, and passes signals and job control
+ * on, so that the command behaves as if it had been started without sallyport. None of that is
  * enforcement: when the parent is killed, the kernel programs stay.
  *
  * Signals. Parent and command share session and process group, so what the terminal sends (Ctrl-C,
@@ -45,7 +45,7 @@
 #define SETTLE_MS 100		 /* processes that are just ending are not "left" */
 
 struct seen {
-	uint64_t key; /* 0: free */
+	uint64_t key;	/* 0: free */
 	uint64_t since; /* denials not said yet */
 	uint64_t said_ns;
 };
@@ -64,7 +64,7 @@ struct run {
 	struct sp_engine *engine;
 	struct sp_box *box;
 	struct sp_before before;
-	struct sp_output events; /* --events */
+	struct sp_output events;  /* --events */
 	struct sp_output denials; /* stderr */
 	bool colour;
 	struct seen seen[SEEN_MAX];
@@ -86,14 +86,17 @@ static const char *const run_usage =
 	"  -a, --allow TARGET       allow a name, name:port, address or CIDR; may be repeated\n"
 	"  -d, --deny TARGET        deny it, before any --allow; may be repeated\n"
 	"      --default ACTION     deny or allow: what no rule matches\n"
-	"      --mode MODE          enforce, or audit_only: block nothing, say what would be denied\n"
+	"      --mode MODE          enforce, or audit_only: block nothing, say what would be "
+	"denied\n"
 	"      --resolver ADDRESS   trust this DNS server only; may be repeated\n"
 	"                           (otherwise the policy's, or those of /etc/resolv.conf)\n"
 	"\n"
 	"output:\n"
 	"  -e, --events FILE        append every event as a line of JSON (\"-\": standard output)\n"
-	"  -j, --json               what sallyport says on standard error is JSON, one object a line:\n"
-	"                           denials, {\"warning\":...}, {\"error\":...} and a {\"summary\":...}\n"
+	"  -j, --json               what sallyport says on standard error is JSON, one object a "
+	"line:\n"
+	"                           denials, {\"warning\":...}, {\"error\":...} and a "
+	"{\"summary\":...}\n"
 	"  -q, --quiet              say nothing on standard error but errors\n"
 	"\n"
 	"sandbox:\n"
@@ -102,10 +105,12 @@ static const char *const run_usage =
 	"      --keep-families      keep socket families other than UNIX, INET, INET6 and\n"
 	"                           NETLINK(ROUTE), and io_uring\n"
 	"      --hide-sockets       hide the sockets of container engines, D-Bus and systemd\n"
-	"      --kill-left          kill what COMMAND leaves running; otherwise it goes on, enforced\n"
+	"      --kill-left          kill what COMMAND leaves running; otherwise it goes on, "
+	"enforced\n"
 	"  -h, --help               this text\n"
 	"\n"
-	"exit status: that of COMMAND; 128+N if signal N killed it; 127 not found, 126 not executable,\n"
+	"exit status: that of COMMAND; 128+N if signal N killed it; 127 not found, 126 not "
+	"executable,\n"
 	"2 bad usage or policy, 1 the host cannot enforce (in these two COMMAND is not started)\n";
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -181,7 +186,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 	opterr = 0;
 	optind = 1;
 	/* "+": options end at the first word that is none, so COMMAND's stay COMMAND's. */
-	while (!r && (option = getopt_long(argc, argv, "+:p:a:d:e:jqu:h", long_options, NULL)) != -1) {
+	while (!r &&
+	       (option = getopt_long(argc, argv, "+:p:a:d:e:jqu:h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
 			o->policy = optarg;
@@ -287,8 +293,8 @@ static int load_policy(struct run *run, struct sp_error **err)
 	const struct options *o = &run->options;
 	int r;
 
-	r = o->policy ? sp_policy_load(o->policy, &run->policy, err) :
-			sp_policy_new(&run->policy, err);
+	r = o->policy ? sp_policy_load(o->policy, &run->policy, err)
+		      : sp_policy_new(&run->policy, err);
 	/* Each call puts its targets first, so the denies come last and end up on top. */
 	if (!r && o->allow_len)
 		r = sp_policy_prepend(run->policy, SP_ACTION_ALLOW, o->allow, o->allow_len,
@@ -341,7 +347,8 @@ static uint64_t hash(uint64_t h, const void *data, size_t len)
 	const uint8_t *bytes = data;
 
 	for (size_t i = 0; i < len; i++)
-		h = (h ^ bytes[i]) * 0x100000001b3ULL; /* FNV-1a: only a line on a screen rests on it */
+		h = (h ^ bytes[i]) *
+		    0x100000001b3ULL; /* FNV-1a: only a line on a screen rests on it */
 	return h;
 }
 
@@ -369,7 +376,8 @@ static uint64_t denial_key(const struct sp_event *event)
 	return h ? h : 1;
 }
 
-/* Should this denial be said now? `ret_more`: how many like it were not said since the last time. */
+/* Should this denial be said now? `ret_more`: how many like it were not said since the last time.
+ */
 static bool worth_saying(struct run *run, const struct sp_event *event, uint64_t *ret_more)
 {
 	uint64_t key = denial_key(event);
@@ -401,10 +409,11 @@ static bool worth_saying(struct run *run, const struct sp_event *event, uint64_t
 		return true;
 	}
 	if (!run->too_many)
-		sp_output_line(&run->denials,
-			       run->options.json ?
-				       "{\"warning\":\"further denials are only counted\"}" :
-				       "sallyport: further denials are only counted; --events has all");
+		sp_output_line(
+			&run->denials,
+			run->options.json
+				? "{\"warning\":\"further denials are only counted\"}"
+				: "sallyport: further denials are only counted; --events has all");
 	run->too_many = true;
 	return false;
 }
@@ -460,15 +469,16 @@ static void each_event(const struct sp_event *event, void *data)
 			sp_output_line(&run->events, json);
 		free(json);
 	}
-	/* A refused teacher (ANSWER) says why a name that resolved cannot be reached: say it too. */
+	/* A refused teacher (ANSWER) says why a name that resolved cannot be reached: say it too.
+	 */
 	if (event->verdict != SP_VERDICT_ALLOWED && !run->options.quiet)
 		say_denial(run, event);
 }
 
 /* ---- signals and job control ---------------------------------------------------------------- */
 
-static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT,
-				SIGWINCH};
+static const int passed_on[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
+				SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
 /* Blocked, so that the parent does not stop before the command had its say. */
 static const int swallowed[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
 
@@ -493,7 +503,8 @@ static void block_signals(void)
 	sigaction(SIGCHLD, &normal, NULL);
 }
 
-/* A signal that asks to end, came while there was no command yet, and was not ignored: its number. */
+/* A signal that asks to end, came while there was no command yet, and was not ignored: its number.
+ */
 static int ended_early(void)
 {
 	static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
@@ -521,8 +532,8 @@ static void stop_too(struct run *run, int number)
 	int terminal = open_terminal();
 	sigset_t set;
 
-	run->terminal_was_childs = terminal >= 0 && group > 0 && group != getpgrp() &&
-				   tcgetpgrp(terminal) == group;
+	run->terminal_was_childs =
+		terminal >= 0 && group > 0 && group != getpgrp() && tcgetpgrp(terminal) == group;
 	if (terminal >= 0)
 		close(terminal);
 	if (number == SIGSTOP) {
@@ -547,7 +558,8 @@ static void continue_child(struct run *run)
 		kill(run->child, SIGCONT);
 		return;
 	}
-	/* A shell with a group of its own had the terminal, and `fg` gave it to sallyport's group. */
+	/* A shell with a group of its own had the terminal, and `fg` gave it to sallyport's group.
+	 */
 	run->terminal_was_childs = false;
 	terminal = open_terminal();
 	if (terminal >= 0) {
@@ -680,7 +692,8 @@ static int loop(struct run *run, int *ret_status)
 			r = sp_box_dispatch(run->box, each_event, run);
 			if (r < 0) {
 				sp_cli_warn("events can no longer be read: %s; the sandbox stays "
-					    "enforced", strerror(-r));
+					    "enforced",
+					    strerror(-r));
 				epoll_ctl(epoll, EPOLL_CTL_DEL, events[i].data.fd, NULL);
 			}
 			r = 0;
@@ -749,29 +762,30 @@ static uint64_t lost_events(const struct sp_sandbox *counters)
 
 static void summary_json(struct run *run, const struct sp_sandbox *c, int status, unsigned int left)
 {
-	char *name = sp_cli_json_string(sp_policy_name(run->policy)), *line = NULL, dropped[512] = "";
+	char *name = sp_cli_json_string(sp_policy_name(run->policy)), *line = NULL,
+	     dropped[512] = "";
 	size_t used = 0;
 
 	for (size_t i = 0; i < SP_EVENT_KINDS; i++)
 		used += (size_t)snprintf(dropped + used, sizeof(dropped) - used, "%s\"%s\":%llu",
 					 i ? "," : "", sp_event_kind_name((uint8_t)i),
 					 (unsigned long long)c->dropped[i]);
-	if (name && asprintf(&line,
-			     "{\"summary\":{\"sandbox\":%u,\"policy\":%s,\"mode\":\"%s\",\"status\":%d,"
-			     "\"allowed\":%llu,\"denied\":%llu,\"would_deny\":%llu,"
-			     "\"different\":%zu,\"bytes_out\":%llu,\"bytes_in\":%llu,"
-			     "\"packets_dropped\":%llu,\"events_dropped\":{%s},"
-			     "\"requests_dropped\":%llu,\"events_not_written\":%llu,"
-			     "\"processes_left\":%u}}",
-			     sp_box_id(run->box), name,
-			     sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY ? "audit_only" :
-										 "enforce",
-			     status, (unsigned long long)c->allowed, (unsigned long long)c->denied,
-			     (unsigned long long)c->would_deny, run->different,
-			     (unsigned long long)c->bytes_out, (unsigned long long)c->bytes_in,
-			     (unsigned long long)c->packets_dropped, dropped,
-			     (unsigned long long)c->requests_dropped,
-			     (unsigned long long)(run->events.lost + run->unprintable), left) >= 0)
+	if (name &&
+	    asprintf(&line,
+		     "{\"summary\":{\"sandbox\":%u,\"policy\":%s,\"mode\":\"%s\",\"status\":%d,"
+		     "\"allowed\":%llu,\"denied\":%llu,\"would_deny\":%llu,"
+		     "\"different\":%zu,\"bytes_out\":%llu,\"bytes_in\":%llu,"
+		     "\"packets_dropped\":%llu,\"events_dropped\":{%s},"
+		     "\"requests_dropped\":%llu,\"events_not_written\":%llu,"
+		     "\"processes_left\":%u}}",
+		     sp_box_id(run->box), name,
+		     sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY ? "audit_only" : "enforce",
+		     status, (unsigned long long)c->allowed, (unsigned long long)c->denied,
+		     (unsigned long long)c->would_deny, run->different,
+		     (unsigned long long)c->bytes_out, (unsigned long long)c->bytes_in,
+		     (unsigned long long)c->packets_dropped, dropped,
+		     (unsigned long long)c->requests_dropped,
+		     (unsigned long long)(run->events.lost + run->unprintable), left) >= 0)
 		sp_output_line(&run->denials, line);
 	free(line);
 	free(name);
@@ -797,12 +811,14 @@ static void summary_text(struct run *run, const struct sp_sandbox *c, int status
 	uint64_t lost = lost_events(c);
 
 	if (c->would_deny)
-		say(run, "%llu would have been denied (%zu different), %llu allowed; audit_only "
-		    "blocks nothing", (unsigned long long)c->would_deny, run->different,
+		say(run,
+		    "%llu would have been denied (%zu different), %llu allowed; audit_only "
+		    "blocks nothing",
+		    (unsigned long long)c->would_deny, run->different,
 		    (unsigned long long)c->allowed);
 	else if (c->denied)
-		say(run, "%llu denied (%zu different), %llu allowed",
-		    (unsigned long long)c->denied, run->different, (unsigned long long)c->allowed);
+		say(run, "%llu denied (%zu different), %llu allowed", (unsigned long long)c->denied,
+		    run->different, (unsigned long long)c->allowed);
 	if (lost)
 		say(run, "%llu events were lost: the ring was full", (unsigned long long)lost);
 	if (left && run->options.kill_left)
@@ -813,7 +829,7 @@ static void summary_text(struct run *run, const struct sp_sandbox *c, int status
 		    sp_box_cgroup_path(run->box));
 	if (status == SP_EXIT_SIGNAL + SIGSYS)
 		say(run, "the command was killed by SIGSYS: 32-bit (i386, x32) system calls are "
-		    "refused, since their sockets cannot be seen");
+			 "refused, since their sockets cannot be seen");
 }
 
 static void finish(struct run *run, int status)
@@ -857,8 +873,10 @@ static void warn_delegated(const struct run *run, const struct sp_identity *iden
 	    asprintf(&path, "%s/../cgroup.procs", sp_box_cgroup_path(run->box)) < 0)
 		return;
 	if (!stat(path, &st) && st.st_uid == identity->uid)
-		sp_cli_warn("the cgroup above the sandbox belongs to user %u, who can move processes "
-			    "out of it; use --user with another user", identity->uid);
+		sp_cli_warn(
+			"the cgroup above the sandbox belongs to user %u, who can move processes "
+			"out of it; use --user with another user",
+			identity->uid);
 	free(path);
 }
 
@@ -880,8 +898,9 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 
 	if (!run->options.quiet && run->options.keep_families && launch.enforce &&
 	    sp_engine_has_lsm(run->engine))
-		sp_cli_warn("--keep-families: this kernel also refuses families by an LSM hook, which "
-			    "stays");
+		sp_cli_warn(
+			"--keep-families: this kernel also refuses families by an LSM hook, which "
+			"stays");
 	r = sp_launch_start(&launch, &launched, err);
 	run->child = launched.pid;
 	for (char *line = launched.warnings ? strtok_r(launched.warnings, "\n", &save) : NULL;
@@ -907,7 +926,8 @@ static int run_in_box(struct run *run, const struct sp_identity *identity)
 		sp_cli_error_object(err);
 		return SP_EXIT_HOST;
 	}
-	if (sp_engine_collect(run->engine, &removed, &err)) { /* of others: no reason not to start */
+	if (sp_engine_collect(run->engine, &removed,
+			      &err)) { /* of others: no reason not to start */
 		sp_error_free(err);
 		err = NULL;
 	}

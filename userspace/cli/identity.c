@@ -104,15 +104,18 @@ int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct 
 		pw = getpwuid(identity.uid);
 	} else if (!user) {
 		/* Staying root because a variable is garbled would be the wrong way to fail. */
-		return sp_error_set(err, -EINVAL, "SUDO_UID is \"%.20s\", not a user id; use --user",
-				    text);
+		return sp_error_set(err, -EINVAL,
+				    "SUDO_UID is \"%.20s\", not a user id; use --user", text);
 	} else if (*end) {
-		return sp_error_set(err, -EINVAL, "--user takes a name, a number, or UID:GID, not "
-				    "\"%.40s\"", text);
+		return sp_error_set(err, -EINVAL,
+				    "--user takes a name, a number, or UID:GID, not "
+				    "\"%.40s\"",
+				    text);
 	} else {
 		pw = getpwnam(text);
 		if (!pw)
-			return sp_error_set(err, -ENOENT, "--user: no user is named \"%.40s\"", text);
+			return sp_error_set(err, -ENOENT, "--user: no user is named \"%.40s\"",
+					    text);
 		identity.uid = pw->pw_uid;
 	}
 	if (pw)
@@ -122,8 +125,10 @@ int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct 
 			return sp_error_set(err, -EINVAL, "%s: \"%.20s\" is not a group id",
 					    user ? "--user" : "SUDO_GID", gid_text);
 	} else if (!pw) {
-		return sp_error_set(err, -ENOENT, "%s: user %.20s is not in the user database; say "
-				    "--user UID:GID", what, text);
+		return sp_error_set(err, -ENOENT,
+				    "%s: user %.20s is not in the user database; say "
+				    "--user UID:GID",
+				    what, text);
 	}
 	if (!user && identity.uid == 0) { /* root called sudo */
 		identity.change = false;
@@ -134,7 +139,8 @@ int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct 
 		r = find_groups(&identity);
 	if (r) {
 		sp_identity_free(&identity);
-		return sp_error_set(err, r, "%s: groups of user %.40s: %s", what, text, strerror(-r));
+		return sp_error_set(err, r, "%s: groups of user %.40s: %s", what, text,
+				    strerror(-r));
 	}
 	*ret_identity = identity;
 	return 0;

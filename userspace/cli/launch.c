@@ -18,9 +18,9 @@
  *                first. There is no PR_SET_PDEATHSIG: once started, the command and its
  *                enforcement outlive the parent.
  *  descriptors   Everything from 3 up is closed but the report pipe, which closes on exec: a socket
- *                made before the join is attributed to the caller's cgroup for ever (threats.md B1).
- *                0, 1 and 2 are checked by the parent, sp_launch_check_standard().
- *  mounts        A private mount namespace, in which
+ *                made before the join is attributed to the caller's cgroup for ever (threats.md
+ * B1). 0, 1 and 2 are checked by the parent, sp_launch_check_standard(). mounts        A private
+ * mount namespace, in which
  *                 - sockets that answer host names without DNS are covered, so look-ups use DNS,
  *                   where they can be decided and can teach (B5); container and bus sockets by
  *                   option (B4). Where a daemon has a directory of its own, the directory is
@@ -137,7 +137,8 @@ const struct sp_hidden sp_hidden_paths[] = {
 	{"/run/avahi-daemon", SP_HIDE_DIRECTORY, SP_HIDE_ENFORCED,
 	 "nss-mdns sends names to the local network by avahi"},
 	{"/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
-	{"/var/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
+	{"/var/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION,
+	 "docker starts containers outside"},
 	{"/run/docker", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "docker's own sockets"},
 	{"/run/containerd", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "containerd starts containers"},
 	{"/run/k3s", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "containerd of k3s"},
@@ -161,7 +162,8 @@ const struct sp_hidden sp_hidden_paths[] = {
 	{"%r/containerd-rootless", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "rootless containerd"},
 	{"$DOCKER_HOST", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
 	{"$CONTAINER_HOST", SP_HIDE_SOCKET, SP_HIDE_OPTION, "podman starts containers"},
-	{"$DBUS_SESSION_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the session bus"},
+	{"$DBUS_SESSION_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION,
+	 "services of the session bus"},
 	{"$DBUS_SYSTEM_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the system bus"},
 	{NULL, SP_HIDE_SOCKET, SP_HIDE_OPTION, NULL},
 };
@@ -288,9 +290,11 @@ int sp_launch_check_standard(struct sp_error **err)
 		socklen_t len = sizeof(family);
 
 		if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family != AF_UNIX)
-			return sp_error_set(err, -EPERM, "%s is a network socket made outside the "
+			return sp_error_set(err, -EPERM,
+					    "%s is a network socket made outside the "
 					    "sandbox, which no hook would see; put a pipe between "
-					    "(cat | sallyport ... | cat)", names[fd]);
+					    "(cat | sallyport ... | cat)",
+					    names[fd]);
 	}
 	return 0;
 }
@@ -349,8 +353,7 @@ static int copy_files(int from_dir, int to_dir)
 			continue;
 		to = openat(to_dir, entry->d_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 			    st.st_mode & 0755);
-		if (to < 0 || fchmod(to, st.st_mode & 0755) ||
-		    fchown(to, st.st_uid, st.st_gid)) {
+		if (to < 0 || fchmod(to, st.st_mode & 0755) || fchown(to, st.st_uid, st.st_gid)) {
 			r = -errno;
 		} else {
 			char buf[4096];
@@ -423,9 +426,9 @@ static int hide_paths(const struct sp_launch *launch, uid_t uid, char at[PATH_MA
 			continue;
 		if (!sp_hidden_path(hidden, uid, at))
 			continue;
-		r = hidden->how == SP_HIDE_SOCKET ?
-			    cover_socket(at) :
-			    cover_directory(at, hidden->how == SP_HIDE_BUT_FILES);
+		r = hidden->how == SP_HIDE_SOCKET
+			    ? cover_socket(at)
+			    : cover_directory(at, hidden->how == SP_HIDE_BUT_FILES);
 		if (r)
 			return r;
 	}
@@ -455,8 +458,8 @@ static unsigned long mount_flags(char *options)
 		const char *name;
 		unsigned long flag;
 	} known[] = {
-		{"nosuid", MS_NOSUID},	   {"nodev", MS_NODEV},		  {"noexec", MS_NOEXEC},
-		{"noatime", MS_NOATIME},   {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME},
+		{"nosuid", MS_NOSUID},	 {"nodev", MS_NODEV},		{"noexec", MS_NOEXEC},
+		{"noatime", MS_NOATIME}, {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME},
 	};
 	unsigned long flags = 0;
 	char *save = NULL;
@@ -497,7 +500,8 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 			continue;
 		unescape(point);
 		snprintf(at, PATH_MAX, "%s", point);
-		/* Another file system on top (or an unreachable place): nobody gets there by path. */
+		/* Another file system on top (or an unreachable place): nobody gets there by path.
+		 */
 		if (statfs(point, &fs))
 			continue;
 		if (!strcmp(type, "cgroup2") && fs.f_type == CGROUP2_SUPER_MAGIC)
@@ -598,7 +602,8 @@ int sp_launch_drop_caps(void)
 				 sp_dropped_caps[i].cap))
 			return -EIO;
 	}
-	/* The bounding set went before, while CAP_SETPCAP was there for it; ambient follows these. */
+	/* The bounding set went before, while CAP_SETPCAP was there for it; ambient follows these.
+	 */
 	if (capng_apply(CAPNG_SELECT_CAPS))
 		return -EPERM;
 	return 0;
@@ -702,8 +707,8 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 {
 	/*
 	 * TIOCSTI types into the terminal that sallyport was started from, TIOCLINUX pastes into a
-	 * console: what is typed there runs outside, as soon as the shell reads it. The command is an
-	 * unsigned int (CVE-2019-7303 in a peer was a 64-bit comparison here).
+	 * console: what is typed there runs outside, as soon as the shell reads it. The command is
+	 * an unsigned int (CVE-2019-7303 in a peer was a 64-bit comparison here).
 	 */
 	static const unsigned int ioctls[] = {TIOCSTI, TIOCLINUX};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -725,8 +730,8 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 	if (!r && bpf)
 		r = deny(filter, EPERM, SCMP_SYS(bpf), 0, NULL);
 	for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && !r; i++) {
-		struct scmp_arg_cmp arg = SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW32,
-						     (scmp_datum_t)ioctls[i]);
+		struct scmp_arg_cmp arg =
+			SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW32, (scmp_datum_t)ioctls[i]);
 
 		r = deny(filter, EPERM, SCMP_SYS(ioctl), 1, &arg);
 	}
@@ -787,7 +792,8 @@ static int child_restore(const struct sp_before *before)
 	if (before->rlimits && (setrlimit(RLIMIT_MEMLOCK, &before->memlock) ||
 				setrlimit(RLIMIT_NOFILE, &before->nofile)))
 		return -errno;
-	if (sigaction(SIGPIPE, &before->sigpipe, NULL) || sigaction(SIGCHLD, &before->sigchld, NULL))
+	if (sigaction(SIGPIPE, &before->sigpipe, NULL) ||
+	    sigaction(SIGCHLD, &before->sigchld, NULL))
 		return -errno;
 	return 0;
 }
@@ -831,8 +837,8 @@ static void __attribute__((noreturn)) fail(int report, enum sp_stage stage, int 
 }
 
 /*
- * execvp says EACCES for a command that is nowhere, if PATH has a directory that may not be searched
- * (root's, as another user). Shells say "not found", and so does this.
+ * execvp says EACCES for a command that is nowhere, if PATH has a directory that may not be
+ * searched (root's, as another user). Shells say "not found", and so does this.
  */
 static bool in_path(const char *name)
 {
@@ -932,9 +938,9 @@ static int place(int cgroup_fd, pid_t pid)
 }
 
 /*
- * Forks into the cgroup. Where clone3 is missing (before Linux 5.7, or filtered away by a container's
- * seccomp profile), or the cgroup refuses for a reason of its own, a plain fork is moved there, and
- * that write has the last word.
+ * Forks into the cgroup. Where clone3 is missing (before Linux 5.7, or filtered away by a
+ * container's seccomp profile), or the cgroup refuses for a reason of its own, a plain fork is
+ * moved there, and that write has the last word.
  */
 static pid_t fork_into(int cgroup_fd, bool *ret_placed)
 {

@@ -43,7 +43,8 @@ enum sp_hide {
 };
 
 enum sp_hide_when {
-	SP_HIDE_ALWAYS,	  /* DNS answers the same: audit_only hides it too, or it would see no names */
+	SP_HIDE_ALWAYS,	  /* DNS answers the same: audit_only hides it too, or it would see no names
+			   */
 	SP_HIDE_ENFORCED, /* answers what DNS does not */
 	SP_HIDE_OPTION,	  /* --hide-sockets */
 };
@@ -112,9 +113,9 @@ struct sp_before {
 void sp_before_save(struct sp_before *ret_before);
 
 struct sp_launch {
-	char *const *argv;	    /* the command; argv[0] is looked up in PATH as the target user */
-	int cgroup_fd;		    /* directory of the sandbox's cgroup; -1: none (tests) */
-	bool enforce;		    /* false: audit_only, nothing is taken away */
+	char *const *argv; /* the command; argv[0] is looked up in PATH as the target user */
+	int cgroup_fd;	   /* directory of the sandbox's cgroup; -1: none (tests) */
+	bool enforce;	   /* false: audit_only, nothing is taken away */
 	bool keep_caps;
 	bool keep_families;
 	bool hide_sockets;

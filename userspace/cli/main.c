@@ -26,7 +26,8 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: sallyport COMMAND [OPTION]...\n"
 		    "       sallyport help COMMAND\n\n"
-		    "Lets a command talk only to the hosts that its policy names. The kernel decides.\n\n"
+		    "Lets a command talk only to the hosts that its policy names. The kernel "
+		    "decides.\n\n"
 		    "commands:\n");
 	for (const struct sp_command *command = sp_commands; command->name; command++)
 		fprintf(to, "  %-10s %s\n", command->name, command->help);

@@ -27,8 +27,12 @@ bool sp_cli_is_json(void)
 static size_t utf8_len(const unsigned char *s)
 {
 	static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
-		     s[0] < 0xf5 ? 4 : 0;
+	size_t len = s[0] < 0x80   ? 1
+		     : s[0] < 0xc2 ? 0
+		     : s[0] < 0xe0 ? 2
+		     : s[0] < 0xf0 ? 3
+		     : s[0] < 0xf5 ? 4
+				   : 0;
 	uint32_t value = len < 2 ? s[0] : s[0] & (0x7f >> len);
 
 	for (size_t i = 1; i < len; i++) {
@@ -150,12 +154,18 @@ static size_t distance(const char *a, const char *b)
 			}
 			best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
 			try = d[i - 1][j] + 1;
-			best = try < best ? try : best;
+			best = try < best ?
+			try : best
+				;
 			try = d[i][j - 1] + 1;
-			best = try < best ? try : best;
+			best = try < best ?
+			try : best
+				;
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
 				try = d[i - 2][j - 2] + 1;
-				best = try < best ? try : best;
+				best = try < best ?
+				try : best
+					;
 			}
 			d[i][j] = best;
 		}

@@ -4,12 +4,12 @@
  *
  * The process that writes events is also the one that answers denied DNS queries, so it must never
  * wait for a reader: a pipe that nobody reads would make every denial of the sandbox slow. Lines go
- * to a buffer and from there only as far as the descriptor takes them; when the buffer is full, lines
- * are dropped and counted.
+ * to a buffer and from there only as far as the descriptor takes them; when the buffer is full,
+ * lines are dropped and counted.
  *
  * O_NONBLOCK belongs to the open file, which standard output and error share with the command and
- * the shell, so it is never set on them: pipes and terminals are opened once more through /proc, and
- * sockets are sent to with MSG_DONTWAIT.
+ * the shell, so it is never set on them: pipes and terminals are opened once more through /proc,
+ * and sockets are sent to with MSG_DONTWAIT.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -16,7 +16,7 @@ struct sp_output {
 	bool owned;   /* close it at the end */
 	bool regular; /* a file: writes do not block, and poll says nothing */
 	bool socket;
-	int error;    /* errno of the last write that failed */
+	int error; /* errno of the last write that failed */
 	char *buf;
 	size_t len, size;
 	uint64_t lost; /* lines */

@@ -28,7 +28,8 @@ static void parse_address(struct sp_nameservers *servers, char *word)
 	struct in_addr v4;
 	struct in6_addr v6;
 
-	/* inet_aton and not inet_pton: glibc takes 127.1 and 0x7f000001 too, and asks that server. */
+	/* inet_aton and not inet_pton: glibc takes 127.1 and 0x7f000001 too, and asks that server.
+	 */
 	if (inet_aton(word, &v4)) {
 		/* 0.0.0.0 as a destination is this host. */
 		if (v4.s_addr == INADDR_ANY)
