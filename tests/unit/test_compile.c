@@ -298,6 +298,7 @@ static void million(void **unused)
 
 	(void)unused;
 	many(n, "");
+	many(78643, ""); /* as full as a table gets before it is doubled */
 	many(n / 10, "*.");
 	many(n / 10, "**.");
 }
