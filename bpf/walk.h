@@ -96,42 +96,43 @@ SP_INLINE __u32 sp_walk_node(const struct sp_tables *t, __u32 node, __u32 more)
 }
 
 /*
- * First entry of an ACL that covers (port, protocol). Returns SP_DONE with *m set; if none does, m
+ * Looks at one entry: SP_DONE if it covers (port, protocol), with *m set if its order is lower than
+ * m's; SP_MORE if it does not.
  */
-SP_INLINE int sp_walk_entries(const struct sp_tables *t, __u32 acl_id, __u16 port, __u8 protocol,
-			      struct sp_match *m)
+SP_INLINE int sp_walk_entry(const struct sp_tables *t, __u32 index, __u16 port, __u8 protocol,
+			    struct sp_match *m)
 {
-	const struct sp_acl *acl;
-	__u32 i, first, count;
+	const struct sp_acl_entry *e = sp_tables_entry(t, index);
 
-	if (!acl_id)
+	if (!e)
+		return SP_DONE;
+	if (!(e->protocols & protocol) || port < e->port_low || port > e->port_high)
 		return SP_MORE;
-	acl = sp_tables_acl(t, acl_id);
-	if (!acl)
-		return SP_MORE;
-	first = acl->first;
-	count = acl->count;
-	for (i = 0; i < SP_ACL_MAX; i++) {
-		const struct sp_acl_entry *e;
-
-		if (i >= count)
-			break;
-		e = sp_tables_entry(t, first + i);
-		if (!e)
-			break;
-		if (!(e->protocols & protocol) || port < e->port_low || port > e->port_high)
-			continue;
-		if (e->order < m->order) {
-			m->order = e->order;
-			m->rule = e->rule;
-			m->action = e->action;
-			m->flags = e->flags;
-			return SP_DONE;
-		}
-		break;
+	if (e->order < m->order) {
+		m->order = e->order;
+		m->rule = e->rule;
+		m->action = e->action;
+		m->flags = e->flags;
 	}
-	return SP_MORE;
+	return SP_DONE;
 }
+
+#ifndef __bpf__
+/*
+ * First entry of an ACL that covers (port, protocol): sets *m if that is of lower order than m's.
+ * bpf/decide.bpf.h has the same loop with the entry as a step.
+ */
+SP_INLINE void sp_walk_entries(const struct sp_tables *t, __u32 acl_id, __u16 port, __u8 protocol,
+			       struct sp_match *m)
+{
+	const struct sp_acl *acl = acl_id ? sp_tables_acl(t, acl_id) : NULL;
+	__u32 i;
+
+	for (i = 0; acl && i < acl->count && i < SP_ACL_MAX; i++)
+		if (sp_walk_entry(t, acl->first + i, port, protocol, m) == SP_DONE)
+			break;
+}
+#endif
 
 SP_INLINE void sp_match_default(struct sp_match *m, __u8 action)
 {

@@ -35,6 +35,8 @@ struct sp_dns {
 	__u32 ttl;	     /* of the record returned */
 	__u32 unpack_next;   /* sp_dns_unpack(): offset behind the name as it stands in the record */
 	__u32 unpack_start;  /* offset of its first label (behind leading pointers) */
+	__u32 unpack_low;    /* pointers must go before this offset */
+	__u32 hops;	     /* pointers followed */
 	__u8 address[16];    /* of the record returned */
 };
 
@@ -132,10 +134,15 @@ SP_STEP int sp_dns_unpack_step(const struct sp_stream *s, struct sp_dns *d, stru
 			return SP_BAD(ANSWER_MALFORMED);
 		if (!d->unpack_next)
 			d->unpack_next = off + 2;
-		/* strictly backwards, so that a chain of pointers ends */
-		if (target >= off || target >= d->unpack_start || target < SP_DNS_HEADER)
+		/* strictly backwards, before all that was read of this name, so that it ends */
+		if (target >= d->unpack_low || target < SP_DNS_HEADER)
 			return SP_BAD(ANSWER_MALFORMED);
-		d->unpack_start = target;
+		if (++d->hops > SP_DNS_HOPS_MAX)
+			return SP_BAD(ANSWER_MALFORMED);
+		d->unpack_low = target;
+		/* only a pointer before the first label says where the whole name stands */
+		if (pos == 0)
+			d->unpack_start = target;
 		d->off = target;
 		return SP_MORE;
 	}
@@ -168,6 +175,8 @@ SP_STEP int sp_dns_unpack(const struct sp_stream *s, struct sp_dns *d, struct sp
 	d->off = at;
 	d->unpack_next = 0;
 	d->unpack_start = at;
+	d->unpack_low = at;
+	d->hops = 0;
 	n->pos = 0;
 	for (i = 0; i < SP_LABELS_MAX + SP_DNS_HOPS_MAX + 1; i++) {
 		r = sp_dns_unpack_step(s, d, n);
@@ -227,7 +236,7 @@ SP_STEP int sp_dns_answer(const struct sp_stream *s, struct sp_dns *d, struct sp
  * The next record of the answer section: SP_RECORD_ADDRESS, SP_MORE (nothing to learn from it, a
  * CNAME followed included), or a negative reason. n is scratch space. The caller counts records.
  */
-SP_STEP int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, struct sp_name *n)
+SP_INLINE int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, struct sp_name *n)
 {
 	__u32 at, off, type, class, ttl, rdlength, i;
 	int mine;

@@ -28,8 +28,10 @@ struct sp_http {
 	__u32 head;	       /* bytes of the head, empty line included */
 	__u64 body;	       /* Content-Length */
 	__u8 has_length, has_connection, has_upgrade, host_ip;
-	__u8 no_host; /* the Host field is there and empty */
-	__u8 zero[3];
+	__u8 no_host;  /* the Host field is there and empty */
+	__u8 bodyless; /* GET or HEAD: servers may ignore a body, and read a second head there */
+	__u8 zero[2];
+	__u32 port_value;
 };
 
 #define SP_HTTP_LINE 2 /* a whole line: h->line .. h->off - 2 */
@@ -263,8 +265,10 @@ SP_STEP int sp_http_host_byte(const struct sp_stream *s, struct sp_http *h, __u3
 		h->port = at;
 		return SP_MORE;
 	}
-	if (h->port)
-		return digit ? SP_MORE : SP_BAD(HTTP_HOST);
+	if (h->port) {
+		h->port_value = h->port_value * 10 + (c - '0');
+		return digit && h->port_value <= 65535 ? SP_MORE : SP_BAD(HTTP_HOST);
+	}
 	if (c != '.' && !digit)
 		h->host_ip = 0;
 	return SP_MORE;
@@ -490,6 +494,8 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	h->host_len = 0;
 	h->name_len = 0;
 	h->port = 0;
+	h->port_value = 0;
+	h->bodyless = 0;
 	h->target = 0;
 	h->target_len = 0;
 	h->head = 0;
@@ -502,6 +508,9 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	r = sp_http_method(s);
 	if (r != SP_DONE)
 		return r;
+	if ((sp_load64(&s->data[0]) & 0xffffffff) == SP_WORD('G', 'E', 'T', ' ', 0, 0, 0, 0) ||
+	    (sp_load64(&s->data[0]) & 0xffffffffff) == SP_WORD('H', 'E', 'A', 'D', ' ', 0, 0, 0))
+		h->bodyless = 1;
 	for (i = 0; i < (SP_STREAM_MAX / 64 + SP_HEADERS_MAX + 8) / 32 + 1; i++) {
 		r = sp_http_lines(s, h);
 		if (r != SP_MORE)

@@ -5,8 +5,8 @@
  * DNS questions, CNAME targets, SNI, HTTP Host and the patterns of a policy all end up in a
  * struct sp_name: lower-case labels in wire form (RFC 1035 3.1), with the keyed hash of every suffix.
  * A name is valid when it has 1..SP_LABELS_MAX labels of 1..63 bytes of [A-Za-z0-9_-], at most 255
- * bytes in all, and its last label is not all digits (so that an IPv4 literal is never a name,
- * RFC 1123 2.1). A dot, NUL or backslash inside a label is refused, so nothing can be forged with one.
+ * bytes in all, and its last label is neither all digits nor starts with 0x (so that an IPv4 literal
+ * in any form is never a name, RFC 1123 2.1). A dot, NUL or backslash inside a label is refused, so nothing can be forged with one.
  *
  * The hash of a suffix is SipHash-1-3 over its labels from the root down. Each label is absorbed as
  * 8-byte words, zero-padded, its length byte first: the input is self-delimiting, and each label
@@ -185,6 +185,17 @@ SP_STEP int sp_name_labels(struct sp_name *n)
 	return r;
 }
 
+/* Does label i start with "0x"? inet_aton() and browsers would read such a name as an IPv4 address. */
+SP_STEP int sp_name_hex_end(const struct sp_name *n, __u32 i)
+{
+	__u32 pos;
+
+	if (!n || i >= SP_LABELS_MAX)
+		return 1;
+	pos = n->start[i];
+	return n->wire[pos] >= 2 && n->wire[pos + 1] == '0' && n->wire[pos + 2] == 'x';
+}
+
 /* Checks the bytes of the labels found, makes them lower case, and sets hash[]. The root: NAME_BAD. */
 SP_STEP int sp_name_hash(struct sp_name *n)
 {
@@ -203,7 +214,7 @@ SP_STEP int sp_name_hash(struct sp_name *n)
 		r = sp_name_absorb(n, labels - 1 - i);
 		if (r < 0)
 			return r;
-		if (i == 0 && n->digits)
+		if (i == 0 && (n->digits || sp_name_hex_end(n, labels - 1)))
 			return SP_BAD(NAME_BAD);
 	}
 	return SP_DONE;
@@ -254,7 +265,7 @@ SP_STEP int sp_name_dot(struct sp_name *n)
  * Turns a text name (RFC 1123: labels joined by dots, one trailing dot allowed) into a scanned name.
  * The caller has put its `len` bytes at n->wire + 1. Returns as sp_name_scan().
  */
-SP_STEP int sp_name_from_text(struct sp_name *n, __u32 len)
+SP_INLINE int sp_name_from_text(struct sp_name *n, __u32 len)
 {
 	__u32 i;
 	int r = SP_MORE;

@@ -195,7 +195,7 @@ struct sp_sandbox {
 	__u64 events[SP_EVENT_KINDS];  /* submitted */
 	__u64 dropped[SP_EVENT_KINDS]; /* lost because the ring was full */
 	__u64 requests_dropped;	       /* requests (answer, reset) lost likewise */
-	__u64 allowed, denied, would_deny; /* decisions */
+	__u64 decisions[3];	       /* by enum sp_verdict, of queries, destinations, hellos, ... */
 	__u64 bytes_out, bytes_in;	   /* of closed and open flows, IP payload of packets passed */
 	__u64 packets_dropped;
 	__u64 answers_asked;	/* denied queries handed to user space to answer */
@@ -313,7 +313,7 @@ struct sp_request {
 	__u8 reason; /* enum sp_reason */
 	__u16 query_len;
 	__u32 rule;
-	__u32 zero;
+	__u32 bound_if; /* interface that the socket is bound to, or 0 */
 	__u8 query[288]; /* header and question as they were sent */
 };
 

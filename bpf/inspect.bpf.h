@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * inspect.bpf.h - the first bytes of a TCP flow: ClientHello, HTTP/1 request heads, DNS messages.
+ *
+ * A flow gets here after its address was allowed. Stream offsets count from f->base (the first byte
+ * behind the SYN). A handshake that is whole in one packet is judged where it lies; one that comes in
+ * pieces is collected in socket storage, and the pieces go out until the one that completes it, which
+ * is dropped if the verdict is a denial. Decided bytes are kept until the peer has acknowledged them,
+ * so that a retransmission with other bytes is seen.
+ */
+#ifndef SP_INSPECT_BPF_H
+#define SP_INSPECT_BPF_H
+
+#include "learn.bpf.h"
+#include "packet.bpf.h"
+
+/* What a step says of the packet; negative: a reason to deny the flow. */
+enum { SP_PASS = 1, SP_DROP = 2 /* this packet only: it will come again */ };
+
+static __always_inline struct bpf_sock *packet_sock(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	return sk ? bpf_sk_fullsock(sk) : NULL;
+}
+
+/* ---- collecting pieces ---------------------------------------------------------------------- */
+
+/* The flow's collecting buffer; made if `create` and the sandbox has not too many. */
+static __always_inline struct sp_stream *stream_get(struct bpf_sock *sk, __u32 slot, int create)
+{
+	struct sp_stream *st = bpf_sk_storage_get(&streams, sk, 0, 0);
+	struct sp_sandbox *b;
+
+	if (st || !create)
+		return st;
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	if (!b || b->streams >= SP_STREAMS_MAX)
+		return NULL;
+	st = bpf_sk_storage_get(&streams, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (st)
+		__sync_fetch_and_add(&b->streams, 1);
+	return st;
+}
+
+static __always_inline void stream_drop(struct bpf_sock *sk, __u32 slot)
+{
+	struct sp_sandbox *b;
+
+	if (bpf_sk_storage_delete(&streams, sk))
+		return;
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	if (b)
+		__sync_fetch_and_add(&b->streams, -1);
+}
+
+/*
+ * Are `left` (at most 64) bytes of the packet at `off` those at `kept`? The caller vouches for 64
+ * readable bytes behind `kept`.
+ */
+static __always_inline int same_bytes(struct __sk_buff *skb, const __u8 *kept, __u32 off, __u32 left)
+{
+	__u8 w[64] = {};
+	__u32 i;
+
+	if (left > 64)
+		left = 64;
+	left -= 1;
+	SP_BARRIER(left);
+	if (left > 63)
+		return 0;
+	left += 1;
+	if (bpf_skb_load_bytes(skb, off, w, left))
+		return 0;
+	for (i = 0; i < 64; i++) {
+		if (i >= left)
+			break;
+		if (w[i] != kept[i])
+			return 0;
+	}
+	return 1;
+}
+
+__noinline int same_retained(struct __sk_buff *skb, const struct sp_retained *t, __u32 off, __u32 at,
+			     __u32 left)
+{
+	SP_BARRIER(at);
+	return t && at <= SP_RETAIN_MAX ? same_bytes(skb, &t->data[at], off, left) : 0;
+}
+
+__noinline int same_stream(struct __sk_buff *skb, const struct sp_stream *t, __u32 off, __u32 at,
+			   __u32 left)
+{
+	SP_BARRIER(at);
+	return t && at <= SP_STREAM_MAX ? same_bytes(skb, &t->data[at], off, left) : 0;
+}
+
+#define SP_OVERLAP_GONE 2 /* the bytes are not kept any more */
+
+/* Do `n` bytes of the packet's payload agree with the collected stream at offset `at`? */
+__noinline int overlap_stream(struct __sk_buff *skb, const struct sp_ctx *c,
+			      const struct sp_stream *t, __u32 at, __u32 n)
+{
+	__u32 i;
+
+	if (!c || !t || at + n > t->len)
+		return SP_OVERLAP_GONE;
+	for (i = 0; i < SP_STREAM_MAX; i += 64) {
+		if (i >= n)
+			break;
+		if (!same_stream(skb, t, c->payload + i, at + i, n - i))
+			return 0;
+	}
+	return 1;
+}
+
+__noinline int overlap_retained(struct __sk_buff *skb, const struct sp_ctx *c,
+				const struct sp_retained *t, __u32 at, __u32 n)
+{
+	__u32 i;
+
+	if (!c || !t || at + n > t->len)
+		return SP_OVERLAP_GONE;
+	for (i = 0; i < SP_RETAIN_MAX; i += 64) {
+		if (i >= n)
+			break;
+		if (!same_retained(skb, t, c->payload + i, at + i, n - i))
+			return 0;
+	}
+	return 1;
+}
+
+/* Do `n` bytes of the packet's payload agree with what was kept from stream offset `at`? 1, 0, GONE */
+static __always_inline int overlap_agrees(struct __sk_buff *skb, struct bpf_sock *sk,
+					  const struct sp_ctx *c, __u32 at, __u32 n)
+{
+	struct sp_retained *small = bpf_sk_storage_get(&retained, sk, 0, 0);
+	struct sp_stream *large;
+
+	if (small)
+		return overlap_retained(skb, c, small, at, n);
+	large = bpf_sk_storage_get(&streams, sk, 0, 0);
+	if (large)
+		return overlap_stream(skb, c, large, at, n);
+	return SP_OVERLAP_GONE;
+}
+
+/* Keeps the first `len` bytes of the packet's payload for comparing. Failing keeps nothing. */
+__noinline int retain(struct __sk_buff *skb, const struct sp_ctx *c, __u32 len)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_retained *small;
+	struct sp_stream *large;
+
+	if (!sk || !c || len == 0)
+		return 0;
+	if (len > SP_RETAIN_MAX) {
+		large = stream_get(sk, c->sandbox, 1);
+		return large ? stream_load(skb, large, c->payload, len) == SP_DONE : 0;
+	}
+	small = bpf_sk_storage_get(&retained, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!small)
+		return 0;
+	len -= 1;
+	SP_BARRIER(len);
+	if (len > SP_RETAIN_MAX - 1)
+		return 0;
+	len += 1;
+	if (bpf_skb_load_bytes(skb, c->payload, small->data, len))
+		return 0;
+	small->len = len;
+	return 1;
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------ */
+
+/*
+ * A hello was read to the end with result r (SP_DONE or a reason); its bytes are in `in`, which is
+ * s->stream or a collected stream. SP_PASS, or a reason to deny the flow.
+ */
+__noinline int tls_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch *s,
+			  const struct sp_stream *in, int r)
+{
+	struct sp_policy_conf *conf;
+	__u64 expected;
+
+	if (!c || !f || !s || !in)
+		return SP_BAD(NO_MEMORY);
+	conf = policy_conf(c->policy);
+	if (!conf)
+		return SP_BAD(NOT_READY);
+	c->kind = SP_EVENT_HANDSHAKE;
+	c->detail = s->tls.ech;
+	expected = f->name;
+	if (r != SP_DONE) {
+		if (f->flags & SP_FLOW_DENY_ONLY)
+			return SP_PASS;
+		if (r == SP_BAD(TLS_NOT_TLS) && (f->flags & (SP_FLOW_LENIENT | SP_FLOW_SECOND)))
+			return SP_PASS;
+		if (r == SP_BAD(TLS_NO_SNI) && (f->flags & SP_FLOW_LENIENT))
+			return SP_PASS;
+		return r;
+	}
+	if (conf->ech == SP_ECH_DENY && s->tls.ech)
+		return SP_BAD(TLS_ECH);
+	r = sp_text_name(in, &s->name, s->tls.sni, s->tls.sni_len);
+	if (r != SP_DONE) {
+		if (f->flags & SP_FLOW_DENY_ONLY)
+			return SP_PASS;
+		c->sni_off = s->tls.sni;
+		c->sni_len = in == &s->stream ? s->tls.sni_len : 0;
+		return r;
+	}
+	c->name_len = s->name.len;
+	if (f->flags & SP_FLOW_DENY_ONLY)
+		return decide_not_denied(c, s, f->order) ? SP_PASS : -(int)c->reason;
+	if (!decide_name(c, s, SP_REASON_SNI_ADDRESS))
+		return -(int)c->reason;
+	if ((f->flags & SP_FLOW_SECOND) && s->name.hash[0] != expected)
+		return SP_BAD(TLS_SECOND);
+	f->name = s->name.hash[0];
+	return SP_PASS;
+}
+
+/* The collected stream may hold a whole hello now: SP_MORE, SP_PASS, or a reason to deny. */
+__noinline int tls_judge(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch *s,
+			 const struct sp_stream *in)
+{
+	int r;
+
+	if (!c || !f || !s || !in)
+		return SP_BAD(NO_MEMORY);
+	r = sp_tls_start(in, &s->tls);
+	if (r == SP_DONE)
+		return tls_decide(c, f, s, in, sp_tls_hello(in, &s->tls));
+	if (r == SP_TLS_JOIN) {
+		r = sp_tls_join(in, &s->stream, &s->tls);
+		if (r == SP_DONE)
+			return tls_decide(c, f, s, &s->stream, sp_tls_hello(&s->stream, &s->tls));
+	}
+	if (r == SP_MORE)
+		return SP_MORE;
+	return tls_decide(c, f, s, in, r);
+}
+
+static __always_inline void tls_done(struct sp_flow *f)
+{
+	f->state = SP_FLOW_TLS_DONE;
+	f->hello_end = f->end;
+}
+
+/* A segment with payload of a flow whose hello is due. */
+__noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			   struct sp_scratch *s)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_stream *st;
+	__u32 off, old = 0;
+	int r;
+
+	if (!sk || !c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	off = c->seq - f->base;
+	if (off > f->end)
+		return off & 0x80000000 ? SP_BAD(OVERLAP) : SP_DROP;
+	st = stream_get(sk, c->sandbox, 0);
+	if (!st) {
+		if (off != 0)
+			return SP_BAD(NO_MEMORY);
+		/* the usual case: the first segment, and all of the hello in it */
+		r = stream_load(skb, &s->stream, c->payload, c->payload_len);
+		if (r != SP_DONE)
+			return r;
+		r = sp_tls_start(&s->stream, &s->tls);
+		if (r != SP_MORE && r != SP_TLS_JOIN) {
+			r = tls_decide(c, f, s, &s->stream,
+				       r == SP_DONE ? sp_tls_hello(&s->stream, &s->tls) : r);
+			if (r == SP_PASS) {
+				f->end = c->payload_len;
+				retain(skb, c, c->payload_len);
+				tls_done(f);
+			}
+			return r;
+		}
+		st = stream_get(sk, c->sandbox, 1);
+		if (!st)
+			return SP_BAD(STREAMS_FULL);
+		st->len = 0;
+	}
+	if (off < f->end) {
+		old = f->end - off;
+		if (old > c->payload_len)
+			old = c->payload_len;
+		if (overlap_agrees(skb, sk, c, off, old) != 1)
+			return SP_BAD(OVERLAP);
+	}
+	if (old == c->payload_len)
+		return SP_PASS; /* a plain retransmission */
+	if (f->end >= SP_STREAM_MAX)
+		return SP_BAD(TLS_TOO_LONG);
+	r = stream_append(skb, st, c->payload + old, c->payload_len - old);
+	if (r != SP_DONE)
+		return r;
+	r = tls_judge(c, f, s, st);
+	if (r < 0)
+		return r;
+	f->end = off + c->payload_len;
+	if (r == SP_PASS)
+		tls_done(f);
+	return SP_PASS;
+}
+
+/*
+ * A segment behind an allowed hello: retransmissions of it must agree, and the first thing that the
+ * client says after the server has answered may be a second hello (HelloRetryRequest, RFC 8446 4.1.4),
+ * perhaps behind a ChangeCipherSpec, which must name the same host. Then the flow is open.
+ * SP_MORE: it is a second hello, to be inspected.
+ */
+__noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct bpf_tcp_sock *tp = sk ? bpf_tcp_sock(sk) : NULL;
+	__u32 off, n, skip = 0;
+	__u8 h[6] = {};
+
+	if (!tp || !c || !f)
+		return SP_BAD(NO_MEMORY);
+	off = c->seq - f->base;
+	if (off < f->hello_end) {
+		n = f->hello_end - off;
+		if (n > c->payload_len)
+			n = c->payload_len;
+		switch (overlap_agrees(skb, sk, c, off, n)) {
+		case 1:
+			return SP_PASS;
+		case 0:
+			return SP_BAD(OVERLAP);
+		default:
+			return SP_DROP;
+		}
+	}
+	if ((__s32)(tp->snd_una - (f->base + f->hello_end)) < 0)
+		return SP_PASS; /* the server has not answered: nothing retries yet */
+	bpf_sk_storage_delete(&retained, sk);
+	stream_drop(sk, c->sandbox);
+	if (f->flags & SP_FLOW_SECOND) {
+		f->state = SP_FLOW_OPEN;
+		return SP_PASS;
+	}
+	if (c->payload_len >= 6) {
+		if (bpf_skb_load_bytes(skb, c->payload, h, 6))
+			return SP_BAD(NO_MEMORY);
+		if (h[0] == SP_TLS_CCS && h[3] == 0 && h[4] == 1) {
+			if (c->payload_len == 6)
+				return SP_PASS; /* alone in its segment: what follows is looked at */
+			skip = 6;
+		}
+	}
+	h[5] = 1;
+	if (bpf_skb_load_bytes(skb, c->payload + skip, h, 6) &&
+	    bpf_skb_load_bytes(skb, c->payload + skip, h, 1))
+		return SP_BAD(NO_MEMORY);
+	if (h[0] != SP_TLS_HANDSHAKE || h[5] != 1) {
+		f->state = SP_FLOW_OPEN;
+		return SP_PASS;
+	}
+	f->base = c->seq + skip;
+	f->end = 0;
+	f->hello_end = 0;
+	f->flags |= SP_FLOW_SECOND;
+	f->state = SP_FLOW_TLS;
+	c->payload += skip;
+	c->payload_len -= skip;
+	c->seq += skip;
+	return SP_MORE;
+}
+
+/* ---- HTTP ----------------------------------------------------------------------------------- */
+
+/* A whole head is in `in`: its Host decides. SP_PASS or a reason to deny. */
+static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch *s,
+			   const struct sp_stream *in)
+{
+	int r;
+
+	if (!c || !f || !s || !in)
+		return SP_BAD(NO_MEMORY);
+	c->kind = SP_EVENT_HANDSHAKE;
+	c->detail = 0;
+	if (s->http.body && s->http.bodyless && !(f->flags & SP_FLOW_DENY_ONLY))
+		return SP_BAD(HTTP_FRAMING);
+	if (s->http.host_ip)
+		return f->flags & SP_FLOW_DENY_ONLY ? SP_PASS : SP_BAD(HTTP_HOST);
+	r = sp_text_name(in, &s->name, s->http.host, s->http.name_len);
+	if (r != SP_DONE) {
+		if (f->flags & SP_FLOW_DENY_ONLY)
+			return SP_PASS;
+		c->sni_off = s->http.host;
+		c->sni_len = in == &s->stream ? s->http.host_len : 0;
+		return SP_BAD(HTTP_HOST);
+	}
+	c->name_len = s->name.len;
+	if (f->flags & SP_FLOW_DENY_ONLY)
+		return decide_not_denied(c, s, f->order) ? SP_PASS : -(int)c->reason;
+	if (!decide_name(c, s, SP_REASON_HOST_ADDRESS))
+		return -(int)c->reason;
+	f->name = s->name.hash[0];
+	return SP_PASS;
+}
+
+/*
+ * Takes one head, or body bytes, from the front of the packet's payload; moves c->payload on.
+ * SP_MORE: there is more in the packet; SP_PASS: the packet may go; or a reason to deny.
+ */
+__noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			 struct sp_scratch *s)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_stream *st;
+	__u32 had = 0, used;
+	int r;
+
+	if (!sk || !c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	if (c->payload_len == 0 || f->state == SP_FLOW_OPEN)
+		return SP_PASS;
+	if (f->skip) {
+		used = f->skip > c->payload_len ? c->payload_len : f->skip;
+		f->skip -= used;
+		c->payload += used;
+		c->payload_len -= used;
+		return c->payload_len ? SP_MORE : SP_PASS;
+	}
+	st = stream_get(sk, c->sandbox, 0);
+	if (st) {
+		had = st->len;
+		r = stream_append(skb, st, c->payload, c->payload_len);
+		if (r == SP_DONE)
+			r = sp_http_head(st, &s->http);
+	} else {
+		r = stream_load(skb, &s->stream, c->payload, c->payload_len);
+		if (r == SP_DONE)
+			r = sp_http_head(&s->stream, &s->http);
+	}
+	c->kind = SP_EVENT_HANDSHAKE;
+	if (r == SP_MORE) {
+		if (!st) {
+			st = stream_get(sk, c->sandbox, 1);
+			if (!st)
+				return SP_BAD(STREAMS_FULL);
+			st->len = 0;
+			r = stream_append(skb, st, c->payload, c->payload_len);
+			if (r != SP_DONE)
+				return r;
+		}
+		return SP_PASS;
+	}
+	if (r == SP_DONE)
+		r = st ? http_decide(c, f, s, st) : http_decide(c, f, s, &s->stream);
+	else if ((f->flags & SP_FLOW_DENY_ONLY) ||
+		 ((f->flags & SP_FLOW_LENIENT) && r == SP_BAD(HTTP_NOT_HTTP))) {
+		f->state = SP_FLOW_OPEN;
+		r = SP_PASS;
+	}
+	if (r != SP_PASS)
+		return r;
+	if (st)
+		stream_drop(sk, c->sandbox);
+	if (f->state == SP_FLOW_OPEN)
+		return SP_PASS;
+	if (s->http.has_upgrade && s->http.has_connection)
+		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
+	f->skip = s->http.body;
+	used = s->http.head - had;
+	if (s->http.head < had || used > c->payload_len)
+		return SP_BAD(HTTP_MALFORMED);
+	c->payload += used;
+	c->payload_len -= used;
+	return c->payload_len ? SP_MORE : SP_PASS;
+}
+
+#define SP_HEADS_MAX 16 /* request heads in one packet */
+
+__noinline int http_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			    struct sp_scratch *s)
+{
+	__u32 off, old, i;
+	int r = SP_PASS;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	off = c->seq - f->base;
+	if (off != f->end) {
+		/* a retransmission (perhaps with new bytes behind it), or bytes before earlier ones */
+		if (off - f->end < 0x80000000)
+			return SP_DROP;
+		old = f->end - off;
+		if (old >= c->payload_len)
+			return SP_PASS;
+		c->payload += old;
+		c->payload_len -= old;
+	}
+	old = f->end + c->payload_len;
+	for (i = 0; i < SP_HEADS_MAX; i++) {
+		r = http_step(skb, c, f, s);
+		if (r != SP_MORE)
+			break;
+	}
+	if (r == SP_MORE)
+		return SP_BAD(HTTP_TOO_LONG);
+	if (r == SP_PASS)
+		f->end = old;
+	return r;
+}
+
+/* The first payload of a flow on a port that promises nothing: which inspector, if any? */
+__noinline int sniff_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			     struct sp_scratch *s)
+{
+	int r;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	r = stream_load(skb, &s->stream, c->payload, c->payload_len);
+	if (r != SP_DONE)
+		return r;
+	if (s->stream.data[0] == SP_TLS_HANDSHAKE) {
+		f->state = SP_FLOW_TLS;
+	} else {
+		r = sp_http_method(&s->stream);
+		f->state = r < 0 ? SP_FLOW_OPEN : SP_FLOW_HTTP;
+	}
+	return SP_PASS;
+}
+
+/* ---- DNS over TCP --------------------------------------------------------------------------- */
+
+/* One message from the front of the payload. SP_MORE, SP_PASS, or a reason to deny. */
+__noinline int dns_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			       struct sp_scratch *s)
+{
+	__u8 h[2];
+	__u32 len;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
+		return SP_BAD(DNS_SEGMENT);
+	len = (__u32)h[0] << 8 | h[1];
+	if (len == 0 || len > c->payload_len - 2)
+		return SP_BAD(DNS_SEGMENT);
+	if (stream_load(skb, &s->stream, c->payload + 2, len) != SP_DONE || s->stream.len != len)
+		return SP_BAD(DNS_SEGMENT);
+	if (!dns_judge(c, s))
+		return -(int)c->reason;
+	if (f->flags & SP_FLOW_HOME) {
+		if (!pending_add(c, s, f))
+			return SP_BAD(PENDING_FULL);
+		f->flags |= SP_FLOW_ASKED;
+	}
+	event_emit(c, f, s, SP_VERDICT_ALLOWED);
+	c->payload += 2 + len;
+	c->payload_len -= 2 + len;
+	return c->payload_len ? SP_MORE : SP_PASS;
+}
+
+#define SP_DNS_MESSAGES_MAX 16 /* in one segment */
+
+__noinline int dns_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			   struct sp_scratch *s)
+{
+	__u32 off, end, i;
+	int r = SP_PASS;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	off = c->seq - f->base;
+	end = off + c->payload_len;
+	if (off != f->end) {
+		if (off - f->end < 0x80000000)
+			return SP_DROP;
+		if (f->end - off >= c->payload_len)
+			return SP_PASS;
+		c->payload += f->end - off;
+		c->payload_len -= f->end - off;
+	}
+	for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
+		r = dns_tcp_message(skb, c, f, s);
+		if (r != SP_MORE)
+			break;
+	}
+	if (r == SP_MORE)
+		return SP_BAD(DNS_SEGMENT);
+	if (r == SP_PASS)
+		f->end = end;
+	return r;
+}
+
+/* ---- answers over TCP ----------------------------------------------------------------------- */
+
+/*
+ * One answer, or a piece of one, from the front of the payload of an incoming segment, which is in
+ * order (the caller sees to that). SP_MORE or SP_PASS.
+ */
+__noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+				  struct sp_scratch *s)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_stream *st;
+	__u8 h[2];
+	__u32 n;
+
+	if (!sk || !c || !f || !s)
+		return SP_PASS;
+	if (f->flags & SP_FLOW_RX_LOST)
+		return SP_PASS;
+	if (f->rx_need) {
+		st = stream_get(sk, c->sandbox, 0);
+		if (!st)
+			goto lost;
+		n = f->rx_need - st->len;
+		if (n > c->payload_len)
+			n = c->payload_len;
+		if (stream_append(skb, st, c->payload, n) != SP_DONE)
+			goto lost;
+		c->payload += n;
+		c->payload_len -= n;
+		if (st->len < f->rx_need)
+			return SP_PASS;
+		f->rx_need = 0;
+		answer_learn(c, s, st);
+		stream_drop(sk, c->sandbox);
+	} else {
+		if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
+			goto lost;
+		n = (__u32)h[0] << 8 | h[1];
+		if (n == 0 || n > SP_STREAM_MAX)
+			goto lost;
+		c->payload += 2;
+		c->payload_len -= 2;
+		if (n > c->payload_len) {
+			st = stream_get(sk, c->sandbox, 1);
+			if (!st)
+				goto lost;
+			st->len = 0;
+			f->rx_need = n;
+			if (c->payload_len)
+				stream_append(skb, st, c->payload, c->payload_len);
+			return SP_PASS;
+		}
+		if (stream_load(skb, &s->stream, c->payload, n) != SP_DONE)
+			goto lost;
+		c->payload += n;
+		c->payload_len -= n;
+		answer_learn(c, s, &s->stream);
+	}
+	if (c->reason != SP_REASON_NONE)
+		event_emit(c, f, s, SP_VERDICT_ALLOWED);
+	return c->payload_len ? SP_MORE : SP_PASS;
+lost:
+	f->flags |= SP_FLOW_RX_LOST;
+	return SP_PASS;
+}
+
+#endif

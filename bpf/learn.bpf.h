@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * learn.bpf.h - from an allowed query to the addresses that its answer teaches.
+ *
+ * dns_judge() decides a query and remembers it (socket, id, question, resolver). answer_learn()
+ * takes an answer only if it matches such a query, and learns an address only if it stands at the
+ * end of the CNAME chain from the question and is not in a special range. What is learned is
+ * (address, name) pairs with an expiry; a full map is swept of what has expired, at most once a
+ * second, and if that does not help nothing more is learned, so that a full map denies.
+ */
+#ifndef SP_LEARN_BPF_H
+#define SP_LEARN_BPF_H
+
+#include "decide.bpf.h"
+
+#define SP_SECOND_NS 1000000000ULL
+#define SP_PENDING_NS (20 * SP_SECOND_NS) /* a query is waited for this long */
+
+/* ---- sweeping ------------------------------------------------------------------------------- */
+
+struct sweep {
+	__u64 now;
+};
+
+/* All four values that can expire start with, or are scanned for, their expiry. */
+static long sweep_addr(void *map, const void *key, struct sp_learned *v, struct sweep *w)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 i;
+
+	(void)w;
+	for (i = 0; i < SP_LEARNED_PER_ADDR; i++)
+		if (v->names[i].expires >= now)
+			return 0;
+	bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+static long sweep_first(void *map, const void *key, __u64 *v, struct sweep *w)
+{
+	(void)w;
+	if (*v < bpf_ktime_get_ns())
+		bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+/* Removes what has expired from the maps of a sandbox. Returns 1 if it did, 0 if it is too soon. */
+__noinline int sweep_sandbox(__u32 slot, __u64 now)
+{
+	struct sp_sandbox *b = bpf_map_lookup_elem(&sandboxes, &slot);
+	struct sweep w = {};
+	void *inner;
+
+	if (!b || now - b->last_sweep_ns < SP_SECOND_NS)
+		return 0;
+	b->last_sweep_ns = now;
+	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
+	if (inner)
+		bpf_for_each_map_elem(inner, sweep_addr, &w, 0);
+	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
+	if (inner)
+		bpf_for_each_map_elem(inner, sweep_first, &w, 0);
+	inner = bpf_map_lookup_elem(&learned_names, &slot);
+	if (inner)
+		bpf_for_each_map_elem(inner, sweep_first, &w, 0);
+	inner = bpf_map_lookup_elem(&pending, &slot);
+	if (inner)
+		bpf_for_each_map_elem(inner, sweep_first, &w, 0);
+	return 1;
+}
+
+/* ---- queries -------------------------------------------------------------------------------- */
+
+/* Remembers that the question in s->name was let out. Returns 1, or 0 if there is no room. */
+__noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s,
+			   const struct sp_flow *f)
+{
+	struct sp_pending_key k = {};
+	struct sp_pending v = {};
+	__u32 slot;
+	void *inner;
+	int r;
+
+	if (!c || !s || !f)
+		return 0;
+	slot = c->sandbox;
+	k.cookie = c->cookie;
+	k.name = s->name.hash[0];
+	k.id = s->dns.id;
+	k.type = s->dns.type;
+	v.expires = c->now + SP_PENDING_NS;
+	if (f->asked_port == 53)
+		addr_copy(v.resolver, f->asked);
+	else
+		addr_copy(v.resolver, c->daddr);
+	v.acl = c->acl;
+	v.rule = c->rule;
+	v.generation = c->generation;
+	v.denied = c->action != SP_ACTION_ALLOW;
+	inner = bpf_map_lookup_elem(&pending, &slot);
+	if (!inner)
+		return 0;
+	r = bpf_map_update_elem(inner, &k, &v, BPF_ANY);
+	if (r && sweep_sandbox(slot, c->now)) {
+		inner = bpf_map_lookup_elem(&pending, &slot);
+		if (!inner)
+			return 0;
+		r = bpf_map_update_elem(inner, &k, &v, BPF_ANY);
+	}
+	return r == 0;
+}
+
+/* One label of a reverse name as a number 0..255 (base 10) or 0..15 (one hex digit); -1: neither. */
+__noinline int ptr_label(const struct sp_name *n, __u32 i, __u32 hex)
+{
+	__u32 pos, len, j, v = 0;
+
+	if (!n || i >= SP_LABELS_MAX)
+		return -1;
+	pos = n->start[i];
+	len = n->wire[pos & 0xff];
+	if (len < 1 || len > 3 || (hex && len != 1))
+		return -1;
+	for (j = 0; j < 3; j++) {
+		__u32 ch;
+
+		if (j >= len)
+			break;
+		ch = n->wire[(pos + 1 + j) & 0xff];
+		if (ch >= '0' && ch <= '9')
+			v = v * (hex ? 16 : 10) + (ch - '0');
+		else if (hex && ch >= 'a' && ch <= 'f')
+			v = v * 16 + (ch - 'a' + 10);
+		else
+			return -1;
+	}
+	return v > 255 ? -1 : (int)v;
+}
+
+/* The zone under which the labels stand: "in-addr.arpa" or "ip6.arpa", as wire words at n->start[i]. */
+static __always_inline int ptr_zone(const struct sp_name *n, __u32 i, __u64 first, __u64 mask,
+				    __u64 second)
+{
+	__u32 pos;
+
+	if (i >= SP_LABELS_MAX)
+		return 0;
+	pos = n->start[i];
+	return (sp_load64(&n->wire[pos & 0xff]) & mask) == (first & mask) &&
+	       (!second || (sp_load64(&n->wire[(pos + 8) & 0xff]) & 0xffffffffffffULL) == second);
+}
+
+/* May the reverse name in s->name be asked for: is it that of an address this sandbox has learned? */
+__noinline int ptr_allowed(const struct sp_ctx *c, const struct sp_scratch *s)
+{
+	struct sp_addr a = {};
+	__u32 slot, i;
+	void *inner;
+	int v, w;
+
+	if (!c || !s)
+		return 0;
+	slot = c->sandbox;
+	if (s->name.labels == 6 &&
+	    ptr_zone(&s->name, 4, SP_WORD(7, 'i', 'n', '-', 'a', 'd', 'd', 'r'), ~0ULL,
+		     SP_WORD(4, 'a', 'r', 'p', 'a', 0, 0, 0))) {
+		a.addr[10] = 0xff;
+		a.addr[11] = 0xff;
+		for (i = 0; i < 4; i++) {
+			v = ptr_label(&s->name, i, 0);
+			if (v < 0)
+				return 0;
+			a.addr[15 - i] = v;
+		}
+	} else if (s->name.labels == 34 &&
+		   ptr_zone(&s->name, 32, SP_WORD(3, 'i', 'p', '6', 4, 'a', 'r', 'p'), ~0ULL, 0)) {
+		for (i = 0; i < 16; i++) {
+			v = ptr_label(&s->name, 2 * i, 1);
+			w = ptr_label(&s->name, 2 * i + 1, 1);
+			if (v < 0 || w < 0)
+				return 0;
+			a.addr[15 - i] = v | w << 4;
+		}
+	} else {
+		return 0;
+	}
+	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
+	return inner && bpf_map_lookup_elem(inner, &a) ? 1 : 0;
+}
+
+static __always_inline int query_type_allowed(const struct sp_policy_conf *conf, __u32 type)
+{
+	if (type < 256)
+		return conf->query_types[(type >> 6) & 3] >> (type & 63) & 1;
+	if (type < 320)
+		return conf->query_types_high >> (type & 63) & 1;
+	return 0;
+}
+
+/*
+ * Decides the DNS query in s->stream. Returns 1 if it may go out. Otherwise reason, rule and the
+ * answer it should get are in c; c->malformed says that it is no query that one could answer.
+ */
+__noinline int dns_judge(struct sp_ctx *c, struct sp_scratch *s)
+{
+	struct sp_tables t;
+	struct sp_policy_conf *conf;
+	const struct sp_acl *acl;
+	int r;
+
+	if (!c || !s)
+		return 0;
+	t.policy = c->policy;
+	c->kind = SP_EVENT_DNS;
+	c->action = SP_ACTION_DENY;
+	c->rule = SP_RULE_DEFAULT;
+	c->malformed = 1;
+	c->acl = 0;
+	c->name_len = 0;
+	c->sni_len = 0;
+	conf = policy_conf(c->policy);
+	if (!conf)
+		return 0;
+	if (s->stream.len > SP_DNS_QUERY_MAX) {
+		c->reason = SP_REASON_DNS_TRAILING;
+		return 0;
+	}
+	r = sp_dns_query(&s->stream, &s->dns, &s->name);
+	if (r != SP_DONE) {
+		c->reason = -r;
+		return 0;
+	}
+	c->malformed = 0;
+	c->name_len = s->name.len;
+	c->detail = s->dns.type;
+	c->answer = conf->denied_answer;
+	if (!query_type_allowed(conf, s->dns.type)) {
+		c->reason = SP_REASON_DNS_TYPE;
+		return 0;
+	}
+	if (s->dns.type == SP_TYPE_PTR && ptr_allowed(c, s)) {
+		c->action = SP_ACTION_ALLOW;
+		c->reason = SP_REASON_DNS_PTR;
+		return 1;
+	}
+	c->acl = name_acl(&s->name, c->policy);
+	acl = c->acl ? sp_tables_acl(&t, c->acl) : NULL;
+	if (acl) {
+		c->action = acl->dns_action;
+		c->rule = acl->dns_rule;
+	} else {
+		c->action = conf->default_action;
+	}
+	c->reason = c->rule == SP_RULE_DEFAULT ? SP_REASON_DEFAULT : SP_REASON_RULE;
+	if (c->action != SP_ACTION_ALLOW) {
+		if (s->dns.type == SP_TYPE_PTR && c->rule == SP_RULE_DEFAULT)
+			c->reason = SP_REASON_DNS_PTR;
+		return 0;
+	}
+	if (conf->ech == SP_ECH_DENY &&
+	    (s->dns.type == SP_TYPE_HTTPS || s->dns.type == SP_TYPE_SVCB)) {
+		c->answer = SP_ANSWER_EMPTY;
+		c->action = SP_ACTION_DENY;
+		c->reason = SP_REASON_TLS_ECH;
+		return 0;
+	}
+	return 1;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static __always_inline int v4_special(__u32 v4)
+{
+	__u32 a = bpf_ntohl(v4);
+
+	return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 || a >> 29 == 7 ||
+	       a >> 22 == (100u << 2 | 1) || a >> 16 == (169u << 8 | 254) ||
+	       a >> 20 == (172u << 4 | 1) || a >> 16 == (192u << 8 | 168);
+}
+
+/* Is this an address that a name must not resolve to, private_answers aside? (policy.md, rebinding) */
+__noinline int addr_special(const struct sp_dns *d)
+{
+	const __u8 *a;
+	__u32 v4;
+
+	if (!d)
+		return 1;
+	a = d->address;
+	if (addr_is_v4(a))
+		return v4_special(*(const __u32 *)(a + 12));
+	if (addr_high(a) == 0 && *(const __u32 *)(a + 8) == 0)
+		return 1; /* ::/96: unspecified, loopback, v4-compatible */
+	if ((a[0] & 0xfe) == 0xfc || a[0] == 0xff)
+		return 1; /* unique local, multicast */
+	if (a[0] == 0xfe && a[1] & 0x80)
+		return 1; /* link-local, and site-local of old */
+	if (*(const __u32 *)a == bpf_htonl(0x20010000))
+		return 1; /* Teredo (RFC 4380) */
+	if (*(const __u32 *)a == bpf_htonl(0x0064ff9b) && *(const __u64 *)(a + 4))
+		return 1; /* local-use translation prefix (RFC 8215) */
+	v4 = addr_embedded(a);
+	if (v4 || (a[0] == 0x20 && a[1] == 0x02))
+		return v4_special(v4);
+	return 0;
+}
+
+/* Is address covered by prefix i of dns.private_answers? */
+__noinline int private_covers(__u32 policy, const struct sp_dns *d, __u32 i)
+{
+	struct sp_policy_conf *conf = policy_conf(policy);
+	__u64 ah, al, ph, pl, mh, ml;
+	__u32 bits;
+
+	if (!conf || !d || i >= SP_PRIVATE_MAX || i >= conf->private_len)
+		return 0;
+	ah = bpf_be64_to_cpu(addr_high(d->address));
+	al = bpf_be64_to_cpu(addr_low(d->address));
+	ph = bpf_be64_to_cpu(addr_high(conf->private_answers[i].addr));
+	pl = bpf_be64_to_cpu(addr_low(conf->private_answers[i].addr));
+	bits = conf->private_answers[i].prefix;
+	if (bits > 128)
+		return 0;
+	mh = bits >= 64 ? ~0ULL : bits ? ~0ULL << ((64 - bits) & 63) : 0;
+	ml = bits >= 128 ? ~0ULL : bits > 64 ? ~0ULL << ((128 - bits) & 63) : 0;
+	return ((ah ^ ph) & mh) == 0 && ((al ^ pl) & ml) == 0;
+}
+
+__noinline int addr_private_ok(__u32 policy, const struct sp_dns *d)
+{
+	__u32 i;
+
+	for (i = 0; i < SP_PRIVATE_MAX; i++)
+		if (private_covers(policy, d, i))
+			return 1;
+	return 0;
+}
+
+/* How gladly place i of an address is given up for `name`: 0 is its own, 1 is free, else its expiry. */
+__noinline __u64 learned_rank(const struct sp_learned *l, __u32 i, __u64 name, __u32 generation,
+			      __u64 now)
+{
+	if (!l || i >= SP_LEARNED_PER_ADDR)
+		return ~0ULL;
+	if (l->names[i].name == name)
+		return 0;
+	if (l->names[i].generation != generation || l->names[i].expires < now)
+		return 1;
+	return l->names[i].expires;
+}
+
+/*
+ * Learns that s->dns.address belongs to the name c->name (ACL c->acl) until `expires`. Returns 1, or
+ * 0 if there is no room. Of more than SP_LEARNED_PER_ADDR names of one address, the one that expires
+ * soonest no longer counts for connections without a handshake; its pair stays.
+ */
+__noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 expires)
+{
+	struct sp_pair_value v = {};
+	struct sp_learned_name *n;
+	struct sp_learned *l;
+	struct sp_pair k;
+	__u64 soonest = ~0ULL;
+	__u32 slot, i, at = 0;
+	void *inner;
+
+	if (!c || !s)
+		return 0;
+	slot = c->sandbox;
+	addr_copy(k.addr, s->dns.address);
+	k.name = c->name;
+	v.expires = expires;
+	v.acl = c->acl;
+	v.generation = c->generation;
+	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
+	if (!inner || bpf_map_update_elem(inner, &k, &v, BPF_ANY))
+		return 0;
+	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
+	if (!inner)
+		return 0;
+	l = bpf_map_lookup_elem(inner, s->dns.address);
+	if (!l) {
+		n = &s->fresh.names[0]; /* the other places stay zero */
+		n->name = c->name;
+		n->expires = expires;
+		n->acl = c->acl;
+		n->generation = c->generation;
+		return bpf_map_update_elem(inner, s->dns.address, &s->fresh, BPF_ANY) == 0;
+	}
+	for (i = 0; i < SP_LEARNED_PER_ADDR; i++) {
+		__u64 rank = learned_rank(l, i, c->name, c->generation, c->now);
+
+		if (rank < soonest) {
+			soonest = rank;
+			at = i;
+		}
+	}
+	n = &l->names[at & (SP_LEARNED_PER_ADDR - 1)];
+	/* no reader may see the new name with the old ACL: an expiry of 0 is a free place */
+	n->expires = 0;
+	barrier();
+	n->name = c->name;
+	n->acl = c->acl;
+	n->generation = c->generation;
+	barrier();
+	n->expires = expires;
+	return 1;
+}
+
+/* Remembers the text of the name, for events. Failing is no harm: events then lack the name. */
+__noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __u64 expires)
+{
+	struct sp_name_text *t;
+	__u32 slot;
+	__u64 hash;
+	void *inner;
+
+	if (!c || !s)
+		return 0;
+	slot = c->sandbox;
+	hash = c->name;
+	inner = bpf_map_lookup_elem(&learned_names, &slot);
+	if (!inner)
+		return 0;
+	t = bpf_map_lookup_elem(inner, &hash);
+	if (t) {
+		if (t->expires < expires)
+			t->expires = expires;
+		return 1;
+	}
+	return bpf_map_update_elem(inner, &hash, &s->text, BPF_ANY) == 0;
+}
+
+/*
+ * The next record of the answer: learns the address in it, if it is one. SP_MORE, or SP_DONE if the
+ * rest cannot be read or has no room; c->reason says why not, c->detail counts addresses taught.
+ */
+__noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
+{
+	struct sp_policy_conf *conf;
+	__u64 expires, ttl;
+	int r;
+
+	if (!c || !s || !in)
+		return SP_DONE;
+	conf = policy_conf(c->policy);
+	if (!conf)
+		return SP_DONE;
+	r = sp_answer_record(in, &s->dns, &s->name);
+	if (r < 0) {
+		c->reason = -r;
+		return SP_DONE;
+	}
+	if (r != SP_RECORD_ADDRESS)
+		return SP_MORE;
+	if (addr_special(&s->dns) && !addr_private_ok(c->policy, &s->dns)) {
+		c->reason = SP_REASON_REBINDING;
+		return SP_MORE;
+	}
+	ttl = s->dns.ttl;
+	if (ttl < conf->min_ttl)
+		ttl = conf->min_ttl;
+	if (ttl > conf->max_ttl)
+		ttl = conf->max_ttl;
+	expires = c->now + ttl * SP_SECOND_NS;
+	r = learn_pair(c, s, expires);
+	if (!r && sweep_sandbox(c->sandbox, c->now))
+		r = learn_pair(c, s, expires);
+	if (!r) {
+		c->reason = SP_REASON_LEARNED_FULL;
+		return SP_DONE;
+	}
+	if (!c->detail) {
+		s->text.expires = expires;
+		learn_text(c, s, expires);
+	}
+	c->detail++;
+	return SP_MORE;
+}
+
+/*
+ * Reads the answer in `in`. c->daddr is the resolver it came from. c->detail is then how many
+ * addresses it taught; c->reason is NONE if there is nothing to tell.
+ */
+__noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
+{
+	struct sp_pending_key k = {};
+	struct sp_pending *p;
+	__u32 slot, i;
+	void *inner;
+	int r;
+
+	if (!c || !s || !in)
+		return 0;
+	slot = c->sandbox;
+	inner = bpf_map_lookup_elem(&pending, &slot);
+	if (!inner)
+		return 0;
+	c->kind = SP_EVENT_ANSWER;
+	c->rule = SP_RULE_DEFAULT;
+	c->name = 0;
+	c->name_len = 0;
+	c->sni_len = 0;
+	c->detail = 0;
+	c->reason = SP_REASON_ANSWER_MALFORMED;
+	r = sp_dns_answer(in, &s->dns, &s->name);
+	if (r < 0)
+		return 0;
+	k.cookie = c->cookie;
+	k.name = s->name.hash[0];
+	k.id = s->dns.id;
+	k.type = s->dns.type;
+	c->reason = SP_REASON_ANSWER_UNASKED;
+	c->name_len = s->name.len;
+	p = bpf_map_lookup_elem(inner, &k);
+	if (!p || !addr_equal(p->resolver, c->daddr) || p->generation != c->generation ||
+	    p->expires < c->now)
+		return 0;
+	c->acl = p->acl;
+	c->rule = p->rule;
+	bpf_map_delete_elem(inner, &k);
+	c->name = k.name;
+	c->reason = SP_REASON_NONE;
+	if (r == SP_MORE)
+		return 0; /* an error code: nothing to learn */
+	/* the question, before the parser uses s->name for other names */
+	__builtin_memcpy(s->text.wire, s->name.wire, sizeof(s->text.wire));
+	s->text.len = s->name.len;
+	s->text.zero = 0;
+	for (i = 0; i < SP_RRS_MAX; i++) {
+		if (i >= s->dns.answers)
+			break;
+		if (answer_step(c, s, in) != SP_MORE)
+			break;
+	}
+	/* the event shows the question, which s->name no longer holds */
+	__builtin_memcpy(s->name.wire, s->text.wire, sizeof(s->text.wire));
+	c->name_len = s->text.len;
+	if (c->detail && c->reason == SP_REASON_NONE)
+		c->reason = SP_REASON_ANSWER_LEARNED;
+	return 1;
+}
+
+#endif

@@ -1,0 +1,971 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sallyport.bpf.c - the programs, one per hook.
+ *
+ * What each hook sees, and what is left to it:
+ *
+ *   sock_create   every INET socket of the sandbox is born here and gets its struct sp_flow; raw and
+ *                 ping sockets, and protocols other than TCP and UDP, are refused
+ *   post_bind     nobody in a sandbox serves DNS
+ *   setsockopt    options that make what is sent differ from what is inspected are refused
+ *   connect,      the instant error for what the packet hook would drop; notes the destination as it
+ *   sendmsg       is before any NAT. Never trusted: raw sockets skip these hooks
+ *   egress        the authority. Judges the packet's own addresses, DNS queries, ClientHellos and
+ *                 HTTP heads
+ *   ingress       reads the answers of trusted resolvers, counts
+ *   sockops       marks accepted connections, tells of closed ones
+ *
+ * A program finds its sandbox in cgroup storage. Storage that is not filled in yet denies.
+ *
+ * Return values at egress: 1 passes; 0 drops and tells the sender (EPERM); 2 drops and, unless the
+ * socket has asked for extended errors, tells nobody (include/linux/bpf-cgroup.h,
+ * BPF_PROG_CGROUP_INET_EGRESS_RUN_ARRAY).
+ */
+#include "inspect.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define ERR_PERM 1
+#define ERR_CONNREFUSED 111
+#define ERR_HOSTUNREACH 113
+#define TCP_USER_TIMEOUT 18
+
+enum { EGRESS_DROP = 0, EGRESS_PASS = 1, EGRESS_SILENT = 2 };
+
+/* ---- common --------------------------------------------------------------------------------- */
+
+static __always_inline void ctx_start(struct sp_ctx *c, const struct sp_attach *a)
+{
+	c->sandbox = a->sandbox;
+	c->policy = a->policy;
+	c->generation = a->generation;
+	c->mode = a->mode;
+	c->cgroup = a->cgroup;
+	c->rule = SP_RULE_DEFAULT;
+	c->order = SP_ORDER_LAST;
+	c->now = bpf_ktime_get_ns();
+}
+
+/* Who is at it: the process that makes, connects or sends. */
+static __always_inline void flow_process(struct sp_flow *f)
+{
+	f->pid = bpf_get_current_pid_tgid() >> 32;
+	f->uid = (__u32)bpf_get_current_uid_gid();
+	bpf_get_current_comm(f->comm, sizeof(f->comm));
+}
+
+/*
+ * A denial in a hook that can say no: emits, and returns 0 to refuse; in audit_only says what would
+ * have been, and returns 1.
+ */
+static __always_inline int refuse(struct sp_ctx *c, const struct sp_flow *f)
+{
+	int audit = c->mode == SP_MODE_AUDIT_ONLY;
+
+	event_emit(c, f, NULL, audit ? SP_VERDICT_WOULD_DENY : SP_VERDICT_DENIED);
+	return audit;
+}
+
+/* ---- sockets -------------------------------------------------------------------------------- */
+
+SEC("cgroup/sock_create")
+int sp_sock_create(struct bpf_sock *sk)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct sp_ctx c = {};
+	struct sp_flow *f;
+
+	ctx_start(&c, a);
+	c.kind = SP_EVENT_SOCKET;
+	c.protocol = sk->protocol;
+	c.cookie = bpf_get_socket_cookie(sk);
+	if (!c.generation)
+		return 0;
+	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!f) {
+		c.reason = SP_REASON_NO_MEMORY;
+		return refuse(&c, NULL) ? 1 : 0;
+	}
+	f->cgroup = a->cgroup;
+	if (bpf_get_netns_cookie(sk) == a->netns)
+		f->flags |= SP_FLOW_HOME;
+	flow_process(f);
+	if (sk->type != SOCK_STREAM && sk->type != SOCK_DGRAM) {
+		c.reason = SP_REASON_SOCKET_TYPE;
+		c.detail = sk->type;
+		return refuse(&c, f) ? 1 : 0;
+	}
+	if (sk->type == SOCK_STREAM ? sk->protocol != IPPROTO_TCP && sk->protocol != IPPROTO_MPTCP :
+				      sk->protocol != IPPROTO_UDP) {
+		/* SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege */
+		c.reason = sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6 ?
+				   SP_REASON_SOCKET_TYPE :
+				   SP_REASON_SOCKET_PROTOCOL;
+		c.detail = sk->protocol;
+		return refuse(&c, f) ? 1 : 0;
+	}
+	return 1;
+}
+
+static __always_inline int post_bind(struct bpf_sock *sk)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct sp_ctx c = {};
+
+	if (sk->src_port != 53)
+		return 1;
+	ctx_start(&c, a);
+	c.kind = SP_EVENT_SOCKET;
+	c.reason = SP_REASON_BIND_DNS;
+	c.protocol = sk->protocol;
+	c.sport = 53;
+	c.cookie = bpf_get_socket_cookie(sk);
+	return refuse(&c, bpf_sk_storage_get(&flows, sk, 0, 0)) ? 1 : 0;
+}
+
+SEC("cgroup/post_bind4")
+int sp_post_bind4(struct bpf_sock *sk)
+{
+	return post_bind(sk);
+}
+
+SEC("cgroup/post_bind6")
+int sp_post_bind6(struct bpf_sock *sk)
+{
+	return post_bind(sk);
+}
+
+/* Numbers of <linux/in.h>, <linux/in6.h>, <asm-generic/socket.h>, <linux/udp.h>. */
+enum {
+	L_SOCKET = 1, L_IP = 0, L_IPV6 = 41, L_UDP = 17,
+	O_SO_MARK = 36, O_SO_ZEROCOPY = 60,
+	O_IP_TTL = 2, O_IP_OPTIONS = 4, O_IP_RECVERR = 11, O_IP_TRANSPARENT = 19,
+	O_IPV6_2292PKTOPTIONS = 6, O_IPV6_UNICAST_HOPS = 16, O_IPV6_RECVERR = 25,
+	O_IPV6_HOPOPTS = 54, O_IPV6_RTHDRDSTOPTS = 55, O_IPV6_RTHDR = 57, O_IPV6_DSTOPTS = 59,
+	O_IPV6_TRANSPARENT = 75,
+	O_UDP_SEGMENT = 103,
+};
+
+static __always_inline int option_int(struct bpf_sockopt *ctx, int *value)
+{
+	int *v = ctx->optval;
+
+	if ((void *)(v + 1) > ctx->optval_end) {
+		__u8 *b = ctx->optval;
+
+		if ((void *)(b + 1) > ctx->optval_end)
+			return 0;
+		*value = *b; /* the kernel takes one byte too (ip_sockglue.c) */
+		return 1;
+	}
+	*value = *v;
+	return 1;
+}
+
+static __always_inline int option_denied(struct bpf_sockopt *ctx)
+{
+	int v = -1;
+
+	switch (ctx->level) {
+	case L_SOCKET:
+		return ctx->optname == O_SO_MARK || ctx->optname == O_SO_ZEROCOPY;
+	case L_IP:
+		if (ctx->optname == O_IP_TTL)
+			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
+		return ctx->optname == O_IP_OPTIONS || ctx->optname == O_IP_TRANSPARENT;
+	case L_IPV6:
+		if (ctx->optname == O_IPV6_UNICAST_HOPS)
+			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
+		return ctx->optname == O_IPV6_2292PKTOPTIONS || ctx->optname == O_IPV6_HOPOPTS ||
+		       ctx->optname == O_IPV6_RTHDRDSTOPTS || ctx->optname == O_IPV6_RTHDR ||
+		       ctx->optname == O_IPV6_DSTOPTS || ctx->optname == O_IPV6_TRANSPARENT;
+	case L_UDP:
+		return ctx->optname == O_UDP_SEGMENT;
+	}
+	return 0;
+}
+
+SEC("cgroup/setsockopt")
+int sp_setsockopt(struct bpf_sockopt *ctx)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct sp_ctx c = {};
+	int r = 1;
+
+	if (option_denied(ctx)) {
+		ctx_start(&c, a);
+		c.kind = SP_EVENT_SOCKET;
+		c.reason = SP_REASON_SOCKET_OPTION;
+		c.detail = (__u32)ctx->level << 16 | (ctx->optname & 0xffff);
+		if (ctx->sk) {
+			c.protocol = ctx->sk->protocol;
+			r = refuse(&c, bpf_sk_storage_get(&flows, ctx->sk, 0, 0));
+		} else {
+			r = refuse(&c, NULL);
+		}
+	} else if (a->mode == SP_MODE_ENFORCE && ctx->sk && ctx->sk->type == SOCK_DGRAM &&
+		   ((ctx->level == L_IP && ctx->optname == O_IP_RECVERR) ||
+		    (ctx->level == L_IPV6 && ctx->optname == O_IPV6_RECVERR))) {
+		/*
+		 * Accepted and not done. With extended errors on, a query that is dropped in order to
+		 * be answered by us would fail with ENOBUFS, and glibc's resolver, which sets this
+		 * option, would not wait for the answer. Connected sockets get hard errors all the
+		 * same (ip(7)).
+		 */
+		ctx->optlen = -1;
+		return 1;
+	}
+	/* an option larger than a page is not copied in whole: let the kernel take it from user space */
+	if (ctx->optlen > 4096)
+		ctx->optlen = 0;
+	return r ? 1 : 0;
+}
+
+/* ---- connect, sendmsg ----------------------------------------------------------------------- */
+
+/* Is there a socket of this sandbox at the loopback address (daddr, dport)? 1, 0 (foreign), -1 (none) */
+static __always_inline int loopback_owner(void *ctx, const struct sp_ctx *c)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	struct sp_flow *f;
+	__u32 size;
+	int r;
+
+	if (addr_is_v4(c->daddr)) {
+		t.ipv4.daddr = *(__u32 *)(c->daddr + 12);
+		if (!t.ipv4.daddr)
+			t.ipv4.daddr = bpf_htonl(0x7f000001);
+		t.ipv4.saddr = *(__u32 *)(c->saddr + 12);
+		if (!t.ipv4.saddr)
+			t.ipv4.saddr = t.ipv4.daddr;
+		t.ipv4.dport = bpf_htons(c->dport);
+		t.ipv4.sport = bpf_htons(c->sport);
+		size = sizeof(t.ipv4);
+	} else {
+		__builtin_memcpy(t.ipv6.daddr, c->daddr, 16);
+		if (addr_low(c->daddr) == 0)
+			t.ipv6.daddr[3] = bpf_htonl(1);
+		__builtin_memcpy(t.ipv6.saddr, c->saddr, 16);
+		if (addr_high(c->saddr) == 0 && addr_low(c->saddr) == 0)
+			t.ipv6.saddr[3] = bpf_htonl(1);
+		t.ipv6.dport = bpf_htons(c->dport);
+		t.ipv6.sport = bpf_htons(c->sport);
+		size = sizeof(t.ipv6);
+	}
+	if (c->protocol == IPPROTO_TCP)
+		sk = bpf_sk_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return -1;
+	f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	r = f && f->cgroup == c->cgroup;
+	bpf_sk_release(sk);
+	return r;
+}
+
+/*
+ * Decides the destination in c: resolver, loopback, address rules, learned names. Sets action, via,
+ * reason, rule. Used by the hooks before the packet and by the packet hook alike.
+ */
+static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct sp_flow *f)
+{
+	struct sp_policy_conf *conf = policy_conf(c->policy);
+	int owner;
+
+	c->kind = SP_EVENT_CONNECT;
+	c->action = SP_ACTION_DENY;
+	c->rule = SP_RULE_DEFAULT;
+	c->order = SP_ORDER_LAST;
+	c->name = 0;
+	c->entry_flags = 0;
+	if (!conf) {
+		c->reason = SP_REASON_NOT_READY;
+		return 0;
+	}
+	if (c->dport == 53) {
+		if (is_resolver(conf, c->daddr)) {
+			c->action = SP_ACTION_ALLOW;
+			c->via = SP_VIA_RESOLVER;
+			c->reason = SP_REASON_RESOLVER;
+			return 1;
+		}
+		c->reason = SP_REASON_UNTRUSTED_RESOLVER;
+		return 0;
+	}
+	/* a resolver behind a NAT: the packet goes elsewhere than the sender said */
+	if (f && f->asked_port == 53 && !(f->flags & SP_FLOW_TAINTED) &&
+	    is_resolver(conf, f->asked)) {
+		c->action = SP_ACTION_ALLOW;
+		c->via = SP_VIA_RESOLVER;
+		c->reason = SP_REASON_RESOLVER;
+		return 1;
+	}
+	decide_address(c);
+	if (addr_is_loopback(c->daddr) && c->via != SP_VIA_CIDR && c->via != SP_VIA_NAME) {
+		c->via = SP_VIA_LOOPBACK;
+		c->action = SP_ACTION_DENY;
+		c->rule = SP_RULE_DEFAULT;
+		if (conf->loopback == SP_LOOPBACK_ALLOW) {
+			c->action = SP_ACTION_ALLOW;
+			c->reason = SP_REASON_RULE;
+			return 1;
+		}
+		if (conf->loopback == SP_LOOPBACK_DENY) {
+			c->reason = SP_REASON_LOOPBACK_DENIED;
+			return 0;
+		}
+		owner = loopback_owner(ctx, c);
+		if (owner == 1) {
+			c->action = SP_ACTION_ALLOW;
+			c->reason = SP_REASON_LOOPBACK_OWN;
+			return 1;
+		}
+		c->reason = owner == 0 ? SP_REASON_LOOPBACK_FOREIGN : SP_REASON_NO_LISTENER;
+		return 0;
+	}
+	return c->action == SP_ACTION_ALLOW;
+}
+
+static __always_inline int flow_settled(const struct sp_flow *f, const struct sp_ctx *c)
+{
+	return f->generation == c->generation && c->generation && f->dport == c->dport &&
+	       addr_equal(f->daddr, c->daddr);
+}
+
+static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_attach *a,
+					 struct sp_ctx *c, int sending)
+{
+	struct sp_flow *f;
+	int ok;
+
+	ctx_start(c, a);
+	c->protocol = ctx->protocol == IPPROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+	c->dport = bpf_ntohs(ctx->user_port);
+	c->cookie = bpf_get_socket_cookie(ctx);
+	if (!ctx->sk)
+		return 1; /* the packet hook decides */
+	f = bpf_sk_storage_get(&flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!f || !c->generation) {
+		c->kind = SP_EVENT_CONNECT;
+		c->reason = f ? SP_REASON_NOT_READY : SP_REASON_NO_MEMORY;
+		return refuse(c, NULL);
+	}
+	if (!f->cgroup)
+		f->cgroup = a->cgroup; /* a kernel-made socket, such as an MPTCP subflow */
+	f->asked_port = 0;
+	if (sending && f->state == SP_FLOW_OPEN && flow_settled(f, c))
+		return 1; /* the packet hook has let this socket send there before */
+	flow_process(f);
+	ok = destination(ctx, c, f);
+	if (!sending && c->protocol == IPPROTO_UDP) {
+		/*
+		 * connect() on a datagram socket sends nothing, and getaddrinfo() does it to learn
+		 * source addresses (RFC 6724): it may. The send that would follow gets the error.
+		 */
+		if (!ok)
+			f->flags |= SP_FLOW_TAINTED;
+		ok = 1;
+	}
+	if (!ok) {
+		f->flags |= SP_FLOW_TAINTED;
+		return refuse(c, f);
+	}
+	addr_copy(f->asked, c->daddr);
+	f->asked_port = c->dport;
+	return 1;
+}
+
+static __always_inline int connect_errno(const struct sp_ctx *c)
+{
+	if (c->reason == SP_REASON_NO_LISTENER)
+		return -ERR_CONNREFUSED;
+	return c->protocol == IPPROTO_UDP ? -ERR_PERM : -ERR_HOSTUNREACH;
+}
+
+static __always_inline int connect4(struct bpf_sock_addr *ctx, int sending)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct sp_ctx c = {};
+
+	c.family = AF_INET;
+	addr_from_v4(c.daddr, ctx->user_ip4);
+	if (before_packet(ctx, a, &c, sending))
+		return 1;
+	bpf_set_retval(connect_errno(&c));
+	return 0;
+}
+
+static __always_inline int connect6(struct bpf_sock_addr *ctx, int sending)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct sp_ctx c = {};
+	__u32 w[4];
+
+	c.family = AF_INET6;
+	w[0] = ctx->user_ip6[0];
+	w[1] = ctx->user_ip6[1];
+	w[2] = ctx->user_ip6[2];
+	w[3] = ctx->user_ip6[3];
+	__builtin_memcpy(c.daddr, w, 16);
+	if (before_packet(ctx, a, &c, sending))
+		return 1;
+	bpf_set_retval(connect_errno(&c));
+	return 0;
+}
+
+SEC("cgroup/connect4")
+int sp_connect4(struct bpf_sock_addr *ctx)
+{
+	return connect4(ctx, 0);
+}
+
+SEC("cgroup/connect6")
+int sp_connect6(struct bpf_sock_addr *ctx)
+{
+	return connect6(ctx, 0);
+}
+
+SEC("cgroup/sendmsg4")
+int sp_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return connect4(ctx, 1);
+}
+
+SEC("cgroup/sendmsg6")
+int sp_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return connect6(ctx, 1);
+}
+
+/* ---- packets out ---------------------------------------------------------------------------- */
+
+/* A packet that is not to go. With a flow, the flow is over too (`f` may be NULL). */
+static __always_inline int drop(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+				struct sp_scratch *s, int code)
+{
+	struct sp_sandbox *b;
+	__u32 slot = c->sandbox;
+
+	if (c->mode == SP_MODE_AUDIT_ONLY) {
+		event_emit(c, f, s, SP_VERDICT_WOULD_DENY);
+		if (f) {
+			f->state = SP_FLOW_OPEN;
+			f->generation = c->generation;
+			f->dport = c->dport;
+			addr_copy(f->daddr, c->daddr);
+		}
+		return EGRESS_PASS;
+	}
+	event_emit(c, f, s, SP_VERDICT_DENIED);
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	if (b)
+		__sync_fetch_and_add(&b->packets_dropped, 1);
+	return code;
+}
+
+/* Denies a TCP flow for good, and has its socket destroyed. */
+static __always_inline int flow_deny(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+				     struct sp_scratch *s)
+{
+	int code = drop(skb, c, f, s, EGRESS_DROP);
+
+	if (code == EGRESS_PASS)
+		return code;
+	f->state = SP_FLOW_DENIED;
+	f->generation = c->generation;
+	f->dport = c->dport;
+	addr_copy(f->daddr, c->daddr);
+	request_reset(c);
+	return code;
+}
+
+/* What is watched on a flow whose destination is allowed. */
+static __always_inline __u8 flow_inspector(const struct sp_ctx *c, struct sp_flow *f,
+					   const struct sp_policy_conf *conf)
+{
+	f->flags &= ~(SP_FLOW_LENIENT | SP_FLOW_DENY_ONLY | SP_FLOW_SECOND);
+	if (c->via == SP_VIA_RESOLVER)
+		return SP_FLOW_DNS;
+	if (c->via == SP_VIA_NAME) {
+		if (conf->sni == SP_SNI_OFF)
+			return SP_FLOW_OPEN;
+		if (c->dport == 443 || (c->entry_flags & SP_ENTRY_TLS)) {
+			if (conf->sni == SP_SNI_VERIFY)
+				f->flags |= SP_FLOW_LENIENT;
+			return SP_FLOW_TLS;
+		}
+		if (c->dport == 80)
+			return SP_FLOW_HTTP;
+		f->flags |= SP_FLOW_LENIENT;
+		return SP_FLOW_SNIFF;
+	}
+	if (c->via != SP_VIA_LOOPBACK && conf->has_name_deny && conf->sni != SP_SNI_OFF) {
+		f->flags |= SP_FLOW_DENY_ONLY | SP_FLOW_LENIENT;
+		return SP_FLOW_SNIFF;
+	}
+	return SP_FLOW_OPEN;
+}
+
+static __always_inline void flow_settle(struct sp_flow *f, const struct sp_ctx *c, __u8 state)
+{
+	f->state = state;
+	f->generation = c->generation;
+	f->protocol = c->protocol;
+	f->rule = c->rule;
+	f->order = c->order;
+	f->name = c->name;
+	f->dport = c->dport;
+	addr_copy(f->daddr, c->daddr);
+}
+
+static __always_inline int counted(struct sp_flow *f, const struct sp_ctx *c)
+{
+	f->bytes_out += c->payload_len;
+	return EGRESS_PASS;
+}
+
+/* A payload-carrying segment of a flow that is watched: scratch is claimed around this. */
+static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			   struct sp_scratch *s)
+{
+	int r = SP_PASS;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	if (f->state == SP_FLOW_SNIFF) {
+		r = sniff_segment(skb, c, f, s);
+		if (r != SP_PASS)
+			return r;
+	}
+	if (f->state == SP_FLOW_TLS_DONE) {
+		r = tls_after(skb, c, f);
+		if (r != SP_MORE)
+			return r;
+	}
+	switch (f->state) {
+	case SP_FLOW_TLS:
+		return tls_segment(skb, c, f, s);
+	case SP_FLOW_HTTP:
+		return http_segment(skb, c, f, s);
+	case SP_FLOW_DNS:
+		return dns_segment(skb, c, f, s);
+	}
+	return SP_PASS;
+}
+
+static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+				      struct bpf_sock *sk)
+{
+	struct sp_policy_conf *conf = policy_conf(c->policy);
+	struct sp_scratch *s;
+	__u32 len = c->payload_len, before;
+	int syn, r;
+
+	if (!conf) {
+		c->reason = SP_REASON_NOT_READY;
+		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	}
+	if (sk->state == BPF_TCP_LISTEN || (f->flags & SP_FLOW_INBOUND)) {
+		/* the listener's SYN-ACK, or a connection that was accepted */
+		c->kind = SP_EVENT_CONNECT;
+		if (conf->inbound == SP_INBOUND_DENY) {
+			c->reason = SP_REASON_INBOUND_DENIED;
+			return drop(skb, c, NULL, NULL, EGRESS_DROP);
+		}
+		if (sk->state == BPF_TCP_LISTEN)
+			return EGRESS_PASS;
+		c->reason = SP_REASON_INBOUND;
+		flow_settle(f, c, SP_FLOW_OPEN);
+		return counted(f, c);
+	}
+	syn = (c->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN;
+	if (!flow_settled(f, c) || (syn && f->base != c->seq + 1)) {
+		__u64 stood_on = f->generation && addr_equal(f->daddr, c->daddr) ? f->name : 0;
+
+		if (!destination(skb, c, f))
+			return flow_deny(skb, c, f, NULL);
+		r = flow_inspector(c, f, conf);
+		if (!syn && r != SP_FLOW_OPEN) {
+			/*
+			 * The start of this flow was judged under another policy, or not at all. It
+			 * may go on if it stood on the very name that it is allowed for now.
+			 */
+			c->reason = SP_REASON_MIDSTREAM;
+			if (c->via != SP_VIA_NAME || !stood_on || stood_on != c->name)
+				return flow_deny(skb, c, f, NULL);
+			r = SP_FLOW_OPEN;
+		}
+		flow_settle(f, c, r);
+		f->base = c->seq + (syn ? 1 : 0);
+		f->end = 0;
+		f->hello_end = 0;
+		f->skip = 0;
+		f->rx_next = 0;
+		f->rx_need = 0;
+		f->renew = c->now + SP_SECOND_NS;
+		if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
+			event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
+	}
+	if (syn)
+		c->seq += 1; /* data in a SYN (Fast Open) is at stream offset 0 */
+	if (c->payload_len == 0) {
+		/* what carries nothing may always end a connection whose address was allowed */
+		if (f->state == SP_FLOW_DENIED && !(c->tcp_flags & SP_TCP_RST))
+			return EGRESS_DROP;
+		return EGRESS_PASS;
+	}
+	if (f->state == SP_FLOW_OPEN)
+		return counted(f, c);
+	if (f->state == SP_FLOW_DENIED)
+		return EGRESS_DROP;
+	if (c->ttl < SP_TTL_MIN) {
+		c->kind = SP_EVENT_PACKET;
+		c->reason = SP_REASON_IP_TTL;
+		return flow_deny(skb, c, f, NULL);
+	}
+	s = scratch_claim();
+	if (!s) {
+		c->kind = SP_EVENT_PACKET;
+		c->reason = SP_REASON_BUSY;
+		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	}
+	before = f->state;
+	c->kind = SP_EVENT_HANDSHAKE;
+	c->rule = f->rule;
+	c->name = f->name;
+	r = tcp_inspect(skb, c, f, s);
+	if (r == SP_PASS) {
+		f->bytes_out += len;
+		if (before != SP_FLOW_DNS && c->name_len)
+			event_emit(c, f, s, SP_VERDICT_ALLOWED);
+		r = EGRESS_PASS;
+	} else if (r == SP_DROP) {
+		r = EGRESS_DROP;
+		if (c->mode == SP_MODE_AUDIT_ONLY)
+			r = EGRESS_PASS;
+	} else {
+		c->reason = r < 0 ? -r : SP_REASON_NO_MEMORY;
+		r = flow_deny(skb, c, f, s);
+	}
+	scratch_release(s);
+	return r;
+}
+
+/* A datagram to a trusted resolver: one query, judged. */
+static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
+{
+	struct sp_scratch *s;
+	int r, code = EGRESS_DROP;
+
+	c->kind = SP_EVENT_DNS;
+	if (skb->gso_size) {
+		c->reason = SP_REASON_DNS_BATCH;
+		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	}
+	s = scratch_claim();
+	if (!s) {
+		c->reason = SP_REASON_BUSY;
+		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	}
+	c->reason = SP_REASON_DNS_MALFORMED;
+	if (c->payload_len > SP_STREAM_MAX ||
+	    stream_load(skb, &s->stream, c->payload, c->payload_len) != SP_DONE) {
+		r = drop(skb, c, NULL, NULL, EGRESS_DROP);
+		goto out;
+	}
+	r = dns_judge(c, s);
+	if (r || c->mode == SP_MODE_AUDIT_ONLY) {
+		if (!r)
+			event_emit(c, f, s, SP_VERDICT_WOULD_DENY);
+		if ((f->flags & SP_FLOW_HOME) && !c->malformed) {
+			if (pending_add(c, s, f)) {
+				f->flags |= SP_FLOW_ASKED;
+			} else if (c->mode == SP_MODE_ENFORCE) {
+				c->reason = SP_REASON_PENDING_FULL;
+				r = drop(skb, c, NULL, s, EGRESS_DROP);
+				goto out;
+			}
+		}
+		if (r)
+			event_emit(c, f, s, SP_VERDICT_ALLOWED);
+		f->bytes_out += c->payload_len;
+		r = EGRESS_PASS;
+		goto out;
+	}
+	if (!c->malformed && request_answer(c, s, SP_DNS_HEADER + s->name.len + 4))
+		code = EGRESS_SILENT; /* an answer is on its way */
+	event_emit(c, f, s, SP_VERDICT_DENIED);
+	r = code;
+out:
+	scratch_release(s);
+	return r;
+}
+
+/* QUIC long header with a version: an Initial or its like (RFC 8999 5.1). */
+static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	__u8 h[5];
+
+	if (c->dport == 443)
+		return 1;
+	if (c->payload_len < 1200 || bpf_skb_load_bytes(skb, c->payload, h, 5))
+		return 0;
+	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
+}
+
+static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
+{
+	if (!flow_settled(f, c) || f->state != SP_FLOW_OPEN) {
+		if (!destination(skb, c, f))
+			return drop(skb, c, f, NULL, EGRESS_DROP);
+		if (c->via == SP_VIA_RESOLVER)
+			return dns_egress(skb, c, f);
+		if (c->via == SP_VIA_NAME && looks_quic(skb, c)) {
+			c->reason = SP_REASON_QUIC;
+			return drop(skb, c, f, NULL, EGRESS_DROP);
+		}
+		if (c->now - f->event > SP_SECOND_NS) {
+			f->event = c->now;
+			event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
+		}
+		flow_settle(f, c, SP_FLOW_OPEN);
+		f->renew = c->now + SP_SECOND_NS;
+	} else if (f->name && c->payload_len >= 1200 && looks_quic(skb, c)) {
+		c->kind = SP_EVENT_CONNECT;
+		c->reason = SP_REASON_QUIC;
+		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	}
+	return counted(f, c);
+}
+
+/*
+ * An address that a live flow uses stays learned: at most once a second, its expiry is moved to a
+ * minute from now.
+ */
+#define SP_IN_USE_NS (60 * SP_SECOND_NS)
+
+__noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
+{
+	struct sp_pair_value *v;
+	struct sp_learned *l;
+	struct sp_pair k;
+	__u32 slot, i;
+	void *inner;
+
+	if (!c || !f)
+		return 0;
+	slot = c->sandbox;
+	f->renew = c->now + SP_SECOND_NS;
+	addr_copy(k.addr, f->daddr);
+	k.name = f->name;
+	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
+	v = inner ? bpf_map_lookup_elem(inner, &k) : NULL;
+	if (v && v->expires < c->now + SP_IN_USE_NS)
+		v->expires = c->now + SP_IN_USE_NS;
+	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
+	l = inner ? bpf_map_lookup_elem(inner, f->daddr) : NULL;
+	for (i = 0; l && i < SP_LEARNED_PER_ADDR; i++)
+		if (l->names[i].name == k.name && l->names[i].expires < c->now + SP_IN_USE_NS)
+			l->names[i].expires = c->now + SP_IN_USE_NS;
+	return 0;
+}
+
+SEC("cgroup_skb/egress")
+int sp_egress(struct __sk_buff *skb)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_ctx c = {};
+	struct sp_flow *f;
+	int r;
+
+	if (!sk)
+		return EGRESS_DROP;
+	f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	r = packet_parse(skb, &c);
+	c.generation = a->generation;
+	if (r == SP_DONE && f && f->state == SP_FLOW_OPEN && flow_settled(f, &c) &&
+	    f->protocol == IPPROTO_TCP) {
+		f->bytes_out += c.payload_len;
+		if (f->name) {
+			c.now = bpf_ktime_get_coarse_ns();
+			if (c.now > f->renew) {
+				c.sandbox = a->sandbox;
+				flow_renew(&c, f);
+			}
+		}
+		return EGRESS_PASS;
+	}
+	ctx_start(&c, a);
+	c.kind = SP_EVENT_PACKET;
+	c.cookie = bpf_get_socket_cookie(skb);
+	c.bound_if = sk->bound_dev_if;
+	if (!c.generation) {
+		c.reason = SP_REASON_NOT_READY;
+		return EGRESS_DROP;
+	}
+	if (r != SP_DONE) {
+		c.reason = -r;
+		return drop(skb, &c, NULL, NULL, EGRESS_DROP);
+	}
+	if (!f) {
+		f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!f) {
+			c.reason = SP_REASON_NO_MEMORY;
+			return drop(skb, &c, NULL, NULL, EGRESS_DROP);
+		}
+		f->cgroup = a->cgroup;
+	}
+	if (c.protocol == IPPROTO_TCP)
+		return tcp_egress(skb, &c, f, sk);
+	r = udp_egress(skb, &c, f);
+	if (r == EGRESS_PASS && f->name && c.now > f->renew)
+		flow_renew(&c, f);
+	return r;
+}
+
+/* ---- packets in ----------------------------------------------------------------------------- */
+
+SEC("cgroup_skb/ingress")
+int sp_ingress(struct __sk_buff *skb)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_scratch *s;
+	struct sp_ctx c = {};
+	struct sp_flow *f;
+	__u32 i;
+	int r;
+
+	if (!sk)
+		return 1;
+	f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	if (!f)
+		return 1;
+	if (sk->state == BPF_TCP_LISTEN && a->mode == SP_MODE_ENFORCE) {
+		struct sp_policy_conf *conf = policy_conf(a->policy);
+
+		if (conf && conf->inbound == SP_INBOUND_DENY && sk->protocol == IPPROTO_TCP)
+			return 0;
+	}
+	f->bytes_in += skb->len;
+	if ((f->flags & SP_FLOW_UPGRADE) && f->state == SP_FLOW_HTTP) {
+		__u8 h[12];
+
+		/* the status line of the answer to the upgrade request (RFC 9110 7.8, 15.2.2) */
+		if (packet_parse(skb, &c) == SP_DONE && c.protocol == IPPROTO_TCP &&
+		    c.payload_len >= 12 && !bpf_skb_load_bytes(skb, c.payload, h, 12)) {
+			f->flags &= ~SP_FLOW_UPGRADE;
+			if (*(__u64 *)h == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
+			    *(__u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0))
+				f->state = SP_FLOW_OPEN;
+		}
+		return 1;
+	}
+	if (!(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
+		return 1;
+	if (packet_parse(skb, &c) != SP_DONE)
+		return 1;
+	/* c.daddr is the peer: the resolver */
+	addr_copy(c.daddr, c.saddr);
+	c.dport = c.sport;
+	ctx_start(&c, a);
+	c.cookie = bpf_get_socket_cookie(skb);
+	if (c.protocol == IPPROTO_TCP) {
+		if (c.tcp_flags & SP_TCP_SYN) {
+			f->rx_next = c.seq + 1;
+			return 1;
+		}
+		if (c.payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
+			return 1;
+		if (c.seq != f->rx_next) {
+			/* behind a hole: it will come again, in order; before: it was read already */
+			return c.seq - f->rx_next < 0x80000000 && a->mode == SP_MODE_ENFORCE ? 0 : 1;
+		}
+		f->rx_next += c.payload_len;
+	} else if (c.dport != 53 || c.payload_len == 0) {
+		return 1;
+	}
+	s = scratch_claim();
+	if (!s)
+		return 0; /* an answer that could not be read must not be believed: it will be asked again */
+	if (c.protocol == IPPROTO_TCP) {
+		for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
+			r = answer_tcp_message(skb, &c, f, s);
+			if (r != SP_MORE)
+				break;
+		}
+	} else if (stream_load(skb, &s->stream, c.payload, c.payload_len) == SP_DONE) {
+		answer_learn(&c, s, &s->stream);
+		if (c.reason != SP_REASON_NONE)
+			event_emit(&c, f, s, SP_VERDICT_ALLOWED);
+	}
+	scratch_release(s);
+	return 1;
+}
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+SEC("sockops")
+int sp_sockops(struct bpf_sock_ops *ops)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct bpf_sock *sk = ops->sk;
+	struct sp_ctx c = {};
+	struct sp_flow *f;
+	int timeout = 1;
+
+	if (!sk)
+		return 1;
+	switch (ops->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG |
+						       BPF_SOCK_OPS_RTO_CB_FLAG);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!f)
+			break; /* without a flow its packets are judged as outbound: denied */
+		f->flags |= SP_FLOW_INBOUND;
+		f->cgroup = a->cgroup;
+		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
+		break;
+	case BPF_SOCK_OPS_RTO_CB:
+		/*
+		 * A denied flow that nobody reset (no process serves this sandbox): let it time out
+		 * now instead of in minutes.
+		 */
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (f && f->state == SP_FLOW_DENIED)
+			bpf_setsockopt(ops, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout,
+				       sizeof(timeout));
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ops->args[1] != BPF_TCP_CLOSE)
+			break;
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		ctx_start(&c, a);
+		stream_drop(sk, c.sandbox);
+		if (!f || !f->generation)
+			break;
+		c.kind = SP_EVENT_CLOSE;
+		c.reason = SP_REASON_CLOSED;
+		c.protocol = IPPROTO_TCP;
+		c.cookie = bpf_get_socket_cookie(ops);
+		c.sport = ops->local_port;
+		c.dport = f->dport;
+		c.rule = f->rule;
+		c.name = f->name;
+		addr_copy(c.daddr, f->daddr);
+		event_emit(&c, f, NULL,
+			   f->state == SP_FLOW_DENIED ? SP_VERDICT_DENIED : SP_VERDICT_ALLOWED);
+		break;
+	}
+	return 1;
+}

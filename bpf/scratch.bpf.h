@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* scratch.bpf.h - claiming working memory, and the context of one decision. */
+#ifndef SP_SCRATCH_BPF_H
+#define SP_SCRATCH_BPF_H
+
+#include "maps.bpf.h"
+
+static __always_inline struct sp_scratch *scratch_claim(void)
+{
+	__u32 base = bpf_get_smp_processor_id() * SP_SCRATCH_PER_CPU, zero = 0, i;
+	struct sp_host *h = bpf_map_lookup_elem(&host, &zero);
+
+	if (!h)
+		return NULL;
+	for (i = 0; i < SP_SCRATCH_PER_CPU; i++) {
+		__u32 key = base + i;
+		struct sp_scratch *s = bpf_map_lookup_elem(&scratch, &key);
+
+		if (s && !__sync_lock_test_and_set(&s->busy, 1)) {
+			s->name.seed[0] = h->seed[0];
+			s->name.seed[1] = h->seed[1];
+			return s;
+		}
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_release(struct sp_scratch *s)
+{
+	__sync_lock_test_and_set(&s->busy, 0);
+}
+
+/* How the destination came to be allowed. */
+enum sp_via { SP_VIA_DEFAULT = 0, SP_VIA_NAME, SP_VIA_CIDR, SP_VIA_RESOLVER, SP_VIA_LOOPBACK };
+
+/*
+ * One decision: whose, about what, and what came of it. Lives on the stack of the program and is
+ * handed to every step. Ports in host order.
+ */
+struct sp_ctx {
+	__u32 sandbox, policy, generation;
+	__u8 mode, family, protocol, tcp_flags;
+	__u64 now;
+	__u64 cookie;
+	__u64 cgroup;
+	__u64 name; /* hash */
+	__u8 saddr[16], daddr[16];
+	__u16 sport, dport;
+	__u32 payload, payload_len; /* offset in the packet, bytes */
+	__u32 seq;
+	__u32 rule, order, acl;
+	__u32 detail;
+	__u32 bound_if;
+	__u16 name_len, sni_len; /* for the event: of scratch->name, scratch->stream */
+	__u32 sni_off;
+	__u8 kind, reason, via, entry_flags;
+	__u8 ttl, action, answer, malformed;
+};
+
+static __always_inline __u64 addr_high(const __u8 *a)
+{
+	return *(const __u64 *)a;
+}
+
+static __always_inline __u64 addr_low(const __u8 *a)
+{
+	return *(const __u64 *)(a + 8);
+}
+
+static __always_inline int addr_equal(const __u8 *a, const __u8 *b)
+{
+	return addr_high(a) == addr_high(b) && addr_low(a) == addr_low(b);
+}
+
+static __always_inline void addr_copy(__u8 *to, const __u8 *from)
+{
+	*(__u64 *)to = addr_high(from);
+	*(__u64 *)(to + 8) = addr_low(from);
+}
+
+/* v: four bytes as they are on the wire */
+static __always_inline void addr_from_v4(__u8 *to, __u32 v)
+{
+	*(__u64 *)to = 0;
+	*(__u32 *)(to + 8) = bpf_htonl(0xffff);
+	*(__u32 *)(to + 12) = v;
+}
+
+static __always_inline int addr_is_v4(const __u8 *a)
+{
+	return addr_high(a) == 0 && *(const __u32 *)(a + 8) == bpf_htonl(0xffff);
+}
+
+/* 127/8, ::1, and the two "any" addresses, which connect to this host */
+static __always_inline int addr_is_loopback(const __u8 *a)
+{
+	if (addr_is_v4(a))
+		return a[12] == 127 || *(const __u32 *)(a + 12) == 0;
+	return addr_high(a) == 0 && (addr_low(a) == bpf_cpu_to_be64(1) || addr_low(a) == 0);
+}
+
+#endif
