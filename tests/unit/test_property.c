@@ -74,10 +74,8 @@ static void add_name(struct sp_buf *text, unsigned int most)
 		sp_buf_printf(text, "%s%s", i ? "." : "", PICK(labels));
 }
 
-static bool add_target(struct sp_buf *text, bool may_port)
+static void add_target(struct sp_buf *text, bool may_port)
 {
-	bool v6 = false;
-
 	sp_buf_add(text, "\"");
 	switch (below(12)) {
 	case 0:
@@ -107,7 +105,6 @@ static bool add_target(struct sp_buf *text, bool may_port)
 	if (may_port && below(4) == 0)
 		sp_buf_printf(text, ":%u", PICK(ports));
 	sp_buf_add(text, "\"");
-	return v6;
 }
 
 static void add_ports(struct sp_buf *text)
@@ -160,8 +157,8 @@ static void random_policy(struct sp_buf *text)
 
 static const char *const odd_names[] = {
 	"", ".", "a..b", "a b", "1.2.3.4", "a.b.", "A.Com", "10", "a.9", "x\\.com", "*.com",
-	"a.b.c.d1._x.com.a.b.c.d1._x.com.a.b.c.d1._x.com.a.b.c.d1._x.com.a.b.c.d1._x.com.a.b.c.d1._x."
-	"com.a.b.c.d1._x.com",
+	/* 42 labels */
+	"a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c",
 };
 
 static void random_query(struct sp_query *query, struct sp_buf *name)
@@ -251,7 +248,7 @@ static void image_answers_as_the_reference(void **unused)
 {
 	const char *text_seed = getenv("SP_SEED"), *text_pairs = getenv("SP_PAIRS");
 	unsigned long pairs = text_pairs ? strtoul(text_pairs, NULL, 0) : PAIRS;
-	unsigned long done = 0, matched = 0, too_big = 0;
+	unsigned long done = 0, matched = 0;
 	struct timespec now;
 
 	(void)unused;
@@ -278,7 +275,7 @@ static void image_answers_as_the_reference(void **unused)
 		sp_policy_free(policy);
 		sp_buf_free(&text);
 	}
-	printf("%lu pairs, %lu by a rule, %lu policies too big\n", done, matched, too_big);
+	printf("%lu pairs, %lu by a rule\n", done, matched);
 	/* a test in which nothing matches would pass for the wrong reason */
 	assert_true(matched > done / 4);
 }
