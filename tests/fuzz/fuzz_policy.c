@@ -10,12 +10,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = { "a", "a.b", "x.a.b", "localhost", "api.github.com", "a..b" };
+static const char *const names[] = {"a", "a.b", "x.a.b", "localhost", "api.github.com", "a..b"};
 
 static void compare(const struct sp_policy *policy, const struct sp_image *image,
 		    const uint64_t seed[2], const char *name)
 {
-	struct sp_query query = { .name = name, .port = 443, .protocol = SP_PROTOCOL_TCP };
+	struct sp_query query = {.name = name, .port = 443, .protocol = SP_PROTOCOL_TCP};
 	struct sp_decision reference, walked;
 
 	if (sp_policy_decide(policy, &query, &reference) < 0 ||
@@ -30,7 +30,7 @@ static void compare(const struct sp_policy *policy, const struct sp_image *image
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const uint64_t seed[2] = { 1, 2 };
+	const uint64_t seed[2] = {1, 2};
 	struct sp_policy *policy = NULL;
 	struct sp_image *image = NULL;
 	struct sp_error *err = NULL;

@@ -15,7 +15,7 @@
 
 #include "buf.h"
 
-static const uint64_t seed[2] = { 0x0123456789abcdef, 0xfedcba9876543210 };
+static const uint64_t seed[2] = {0x0123456789abcdef, 0xfedcba9876543210};
 
 static struct sp_policy *parse(const char *text, size_t len)
 {
@@ -44,7 +44,7 @@ static struct sp_image *compile(const char *text)
 static void empty(void **unused)
 {
 	struct sp_image *image = compile("{\"version\":1}");
-	struct sp_query query = { .name = "a.b", .port = 443, .protocol = SP_PROTOCOL_TCP };
+	struct sp_query query = {.name = "a.b", .port = 443, .protocol = SP_PROTOCOL_TCP};
 	struct sp_decision decision;
 
 	(void)unused;
@@ -70,7 +70,8 @@ static void conf(void **unused)
 {
 	struct sp_image *image = compile(
 		"{\"version\":1,\"mode\":\"audit_only\",\"default\":\"allow\","
-		"\"dns\":{\"resolvers\":[\"1.1.1.1\",\"system\",\"::1\"],\"denied_answer\":\"refused\","
+		"\"dns\":{\"resolvers\":[\"1.1.1.1\",\"system\",\"::1\"],\"denied_answer\":"
+		"\"refused\","
 		"\"private_answers\":[\"10.0.0.0/8\"],\"min_ttl\":5,\"max_ttl\":6,"
 		"\"query_types\":[\"A\",\"CAA\"]},\"tls\":{\"sni\":\"verify\",\"ech\":\"deny\"},"
 		"\"loopback\":\"allow\",\"inbound\":\"deny\","
@@ -104,7 +105,7 @@ static void conf(void **unused)
 /* The entries of an ACL as text. */
 static char *acl_text(const struct sp_image *image, uint32_t acl)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	char *text = NULL;
 
 	assert_true(acl && acl < image->acls_len);
@@ -137,28 +138,34 @@ static void acls(void **unused)
 	struct sp_image *image;
 
 	(void)unused;
-	only_acl(RULES("{\"allow\":[\"a\"]}"), "0:allow 80-80/3, 0:allow 443-443/3", SP_ACTION_ALLOW, 0);
+	only_acl(RULES("{\"allow\":[\"a\"]}"), "0:allow 80-80/3, 0:allow 443-443/3",
+		 SP_ACTION_ALLOW, 0);
 	only_acl(RULES("{\"deny\":[\"a\"]}"), "0:deny 0-65535/3", SP_ACTION_DENY, 0);
 	only_acl(RULES("{\"allow\":[\"1.1.1.1\"]}"), "0:allow 0-65535/3", SP_ACTION_ALLOW, 0);
 	/* touching ranges of one rule are joined, across its targets too */
-	only_acl(RULES("{\"allow\":[\"a:81\",\"a:79\",\"a\"]}"), "0:allow 79-81/3, 0:allow 443-443/3",
-		 SP_ACTION_ALLOW, 0);
+	only_acl(RULES("{\"allow\":[\"a:81\",\"a:79\",\"a\"]}"),
+		 "0:allow 79-81/3, 0:allow 443-443/3", SP_ACTION_ALLOW, 0);
 	/* what an earlier entry hides is left out */
-	only_acl(RULES("{\"deny\":[\"a\"],\"ports\":[\"1-100\"]},{\"allow\":[\"a\"]},{\"deny\":[\"a:443\"]}"),
+	only_acl(RULES("{\"deny\":[\"a\"],\"ports\":[\"1-100\"]},{\"allow\":[\"a\"]},{\"deny\":["
+		       "\"a:443\"]}"),
 		 "0:deny 1-100/3, 1:allow 443-443/3", SP_ACTION_ALLOW, 1);
 	only_acl(RULES("{\"deny\":[\"a\"],\"protocol\":\"udp\"},{\"allow\":[\"a\"],\"tls\":true}"),
-		 "0:deny 0-65535/2, 1:allow 80-80/3 tls, 1:allow 443-443/3 tls", SP_ACTION_ALLOW, 1);
+		 "0:deny 0-65535/2, 1:allow 80-80/3 tls, 1:allow 443-443/3 tls", SP_ACTION_ALLOW,
+		 1);
 	only_acl("{\"version\":1,\"precedence\":\"deny_wins\",\"rules\":[{\"allow\":[\"a\"]},"
-		 "{\"deny\":[\"a\"]}]}", "1:deny 0-65535/3", SP_ACTION_DENY, 1);
+		 "{\"deny\":[\"a\"]}]}",
+		 "1:deny 0-65535/3", SP_ACTION_DENY, 1);
 	/* two denies that together leave nothing of the allow */
-	only_acl(RULES("{\"deny\":[\"a\"],\"ports\":[\"1-80\"]},{\"deny\":[\"a\"],\"ports\":[\"81-90\"]},"
+	only_acl(RULES("{\"deny\":[\"a\"],\"ports\":[\"1-80\"]},{\"deny\":[\"a\"],\"ports\":[\"81-"
+		       "90\"]},"
 		       "{\"allow\":[\"a\"],\"ports\":[\"70-90\"]}"),
 		 "0:deny 1-80/3, 1:deny 81-90/3, 2:allow 70-90/3", SP_ACTION_DENY, 0);
 	/* default allow, and something is left */
 	only_acl("{\"version\":1,\"default\":\"allow\",\"rules\":[{\"deny\":[\"a:22\"]}]}",
 		 "0:deny 22-22/3", SP_ACTION_ALLOW, SP_RULE_DEFAULT);
 	only_acl("{\"version\":1,\"default\":\"allow\",\"rules\":[{\"deny\":[\"a\"],"
-		 "\"ports\":[\"1-65535\"]}]}", "0:deny 1-65535/3", SP_ACTION_DENY, 0);
+		 "\"ports\":[\"1-65535\"]}]}",
+		 "0:deny 1-65535/3", SP_ACTION_DENY, 0);
 	/* equal lists are one */
 	image = compile(RULES("{\"allow\":[\"a\",\"b\",\"c.d\",\"*.e\",\"x:80\",\"x:443\"]}"));
 	assert_int_equal(image->acls_len, 2);
@@ -168,9 +175,10 @@ static void acls(void **unused)
 
 static void networks(void **unused)
 {
-	struct sp_image *image = compile(RULES(
-		"{\"deny\":[\"10.1.0.0/16\"],\"ports\":[80]},{\"allow\":[\"10.0.0.0/8\",\"::ffff:9.9.9.9\"]},"
-		"{\"allow\":[\"2001:db8::/32\"]},{\"deny\":[\"2001:db8::1\"]}"));
+	struct sp_image *image =
+		compile(RULES("{\"deny\":[\"10.1.0.0/16\"],\"ports\":[80]},{\"allow\":[\"10.0.0.0/"
+			      "8\",\"::ffff:9.9.9.9\"]},"
+			      "{\"allow\":[\"2001:db8::/32\"]},{\"deny\":[\"2001:db8::1\"]}"));
 	char *text;
 
 	(void)unused;
@@ -190,7 +198,7 @@ static void networks(void **unused)
 
 static void too_big(const char *target, const char *message)
 {
-	struct sp_buf text = { 0 };
+	struct sp_buf text = {0};
 	struct sp_policy *policy;
 	struct sp_image *image = NULL;
 	struct sp_error *err = NULL;
@@ -198,8 +206,8 @@ static void too_big(const char *target, const char *message)
 	/* odd ports, one rule each: nothing to join */
 	sp_buf_add(&text, "{\"version\":1,\"rules\":[");
 	for (int i = 0; i < SP_ACL_MAX + 1; i++)
-		sp_buf_printf(&text, "%s{\"%s\":[\"%s:%d\"]}", i ? ",\n" : "", i % 2 ? "allow" : "deny",
-			      target, 2 * i + 1);
+		sp_buf_printf(&text, "%s{\"%s\":[\"%s:%d\"]}", i ? ",\n" : "",
+			      i % 2 ? "allow" : "deny", target, 2 * i + 1);
 	sp_buf_add(&text, "]}");
 	policy = parse(text.data, text.len);
 	assert_int_equal(sp_policy_compile(policy, seed, &image, &err), -E2BIG);
@@ -216,12 +224,14 @@ static void bounds(void **unused)
 {
 	(void)unused;
 	too_big("*.a.b", "more than 64 entries (rules and port ranges) can apply to \"*.a.b:1\"");
-	too_big("10.0.0.1", "more than 64 entries (rules and port ranges) can apply to \"10.0.0.1:1\"");
+	too_big("10.0.0.1",
+		"more than 64 entries (rules and port ranges) can apply to \"10.0.0.1:1\"");
 }
 
 static void repeatable(void **unused)
 {
-	static const char text[] = RULES("{\"allow\":[\"a.b\",\"*.c\",\"**\",\"1.2.3.4\"]},{\"deny\":[\"x.c\"]}");
+	static const char text[] =
+		RULES("{\"allow\":[\"a.b\",\"*.c\",\"**\",\"1.2.3.4\"]},{\"deny\":[\"x.c\"]}");
 	struct sp_image *one = compile(text), *two = compile(text);
 
 	(void)unused;
@@ -245,17 +255,19 @@ static double now_ms(void)
 /* A large policy answers right for each of its names, and for their neighbours. */
 static void many(size_t names, const char *prefix)
 {
-	struct sp_buf text = { 0 };
+	struct sp_buf text = {0};
 	struct sp_policy *policy;
 	struct sp_image *image = NULL;
 	struct sp_error *err = NULL;
 	double start, parsed, compiled;
 	size_t bytes, used = 0;
 
-	sp_buf_add(&text, "{\"version\":1,\"rules\":[{\"deny\":[\"host7.zone7.example7.com\"]},{\"allow\":[");
+	sp_buf_add(
+		&text,
+		"{\"version\":1,\"rules\":[{\"deny\":[\"host7.zone7.example7.com\"]},{\"allow\":[");
 	for (size_t i = 0; i < names; i++)
-		sp_buf_printf(&text, "%s\"%shost%zu.zone%zu.example%zu.com\"\n", i ? "," : "", prefix, i,
-			      i % 1000, i % 77);
+		sp_buf_printf(&text, "%s\"%shost%zu.zone%zu.example%zu.com\"\n", i ? "," : "",
+			      prefix, i, i % 1000, i % 77);
 	sp_buf_add(&text, "]}]}");
 	start = now_ms();
 	policy = parse(text.data, text.len);
@@ -263,7 +275,8 @@ static void many(size_t names, const char *prefix)
 	if (sp_policy_compile(policy, seed, &image, &err) < 0)
 		fail_msg("%s", sp_error_text(err));
 	compiled = now_ms();
-	bytes = image->buckets_len * sizeof(*image->buckets) + image->nodes_len * sizeof(*image->nodes);
+	bytes = image->buckets_len * sizeof(*image->buckets) +
+		image->nodes_len * sizeof(*image->nodes);
 	for (uint32_t i = 0; i < image->buckets_len; i++)
 		for (size_t j = 0; j < SP_BUCKET_SLOTS; j++)
 			used += image->buckets[i].slot[j].node != 0;
@@ -273,16 +286,18 @@ static void many(size_t names, const char *prefix)
 	assert_true(image->nodes_len < 16);
 	for (size_t i = 0; i < names; i++) {
 		char name[128];
-		struct sp_query query = { .name = name, .port = 443, .protocol = SP_PROTOCOL_TCP };
+		struct sp_query query = {.name = name, .port = 443, .protocol = SP_PROTOCOL_TCP};
 		struct sp_decision decision;
 
-		snprintf(name, sizeof(name), "%shost%zu.zone%zu.example%zu.com", *prefix ? "q." : "", i,
-			 i % 1000, i % 77);
+		snprintf(name, sizeof(name), "%shost%zu.zone%zu.example%zu.com",
+			 *prefix ? "q." : "", i, i % 1000, i % 77);
 		sp_image_decide(image, seed, &query, &decision);
-		assert_int_equal(decision.action, i == 7 && !*prefix ? SP_ACTION_DENY : SP_ACTION_ALLOW);
+		assert_int_equal(decision.action,
+				 i == 7 && !*prefix ? SP_ACTION_DENY : SP_ACTION_ALLOW);
 		if (i % 16)
 			continue;
-		snprintf(name, sizeof(name), "host%zu.zone%zu.example%zu.com", i, (i + 1) % 1000, i % 77);
+		snprintf(name, sizeof(name), "host%zu.zone%zu.example%zu.com", i, (i + 1) % 1000,
+			 i % 77);
 		sp_image_decide(image, seed, &query, &decision);
 		assert_int_equal(decision.action, SP_ACTION_DENY);
 	}

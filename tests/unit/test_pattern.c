@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* test_pattern.c - name patterns: the table of the manual, IDNA, bounds, and the answers they give. */
+/* test_pattern.c - name patterns: the table of the manual, IDNA, bounds, and the answers they give.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 /* Kind of the pattern, or -1 if it is refused; *ret_match: does it match the name? */
 static int try(const char *pattern, const char *name, bool *ret_match, const char *message)
 {
-	struct sp_arena arena = { 0 };
+	struct sp_arena arena = {0};
 	struct sp_target target;
 	struct sp_error *err = NULL;
 	char ascii[SP_ASK_MAX];
@@ -114,22 +115,43 @@ static void globs(void **unused)
 static void idna(void **unused)
 {
 	(void)unused;
-	YES("b\xc3\xbc" "cher.example", EXACT, "xn--bcher-kva.example");
-	YES("B\xc3\x9c" "CHER.example", EXACT, "b\xc3\xbc" "cher.EXAMPLE.");
-	YES("XN--BCHER-KVA.example", EXACT, "b\xc3\xbc" "cher.example");
-	YES("*.b\xc3\xbc" "cher.example", ONE, "x.xn--bcher-kva.example");
+	YES("b\xc3\xbc"
+	    "cher.example",
+	    EXACT, "xn--bcher-kva.example");
+	YES("B\xc3\x9c"
+	    "CHER.example",
+	    EXACT,
+	    "b\xc3\xbc"
+	    "cher.EXAMPLE.");
+	YES("XN--BCHER-KVA.example", EXACT,
+	    "b\xc3\xbc"
+	    "cher.example");
+	YES("*.b\xc3\xbc"
+	    "cher.example",
+	    ONE, "x.xn--bcher-kva.example");
 	/* u + combining diaeresis is the same name */
-	YES("bu\xcc\x88" "cher.example", EXACT, "xn--bcher-kva.example");
+	YES("bu\xcc\x88"
+	    "cher.example",
+	    EXACT, "xn--bcher-kva.example");
 	/* IDNA 2008: sharp s stays (non-transitional) */
 	YES("fa\xc3\x9f.de", EXACT, "xn--fa-hia.de");
 	NO("fa\xc3\x9f.de", EXACT, "fass.de");
-	YES("_x.b\xc3\xbc" "cher.example", EXACT, "_x.xn--bcher-kva.example");
+	YES("_x.b\xc3\xbc"
+	    "cher.example",
+	    EXACT, "_x.xn--bcher-kva.example");
 	assert_int_equal(try("b\xc3\xbc*.x", NULL, NULL,
-			     "\"b\\xc3\\xbc*.x\": a label with a `*` in it must be ASCII"), -1);
+			     "\"b\\xc3\\xbc*.x\": a label with a `*` in it must be ASCII"),
+			 -1);
 	/* the ideographic full stop would make two labels of one */
-	assert_int_equal(try("a\xe3\x80\x82" "b.x", NULL, NULL, NULL), -1);
+	assert_int_equal(try("a\xe3\x80\x82"
+			     "b.x",
+			     NULL, NULL, NULL),
+			 -1);
 	/* a slash by compatibility mapping */
-	assert_int_equal(try("a\xef\xbc\x8f" "b.x", NULL, NULL, NULL), -1);
+	assert_int_equal(try("a\xef\xbc\x8f"
+			     "b.x",
+			     NULL, NULL, NULL),
+			 -1);
 	/* fullwidth digits make a number of the last label */
 	assert_int_equal(try("1.2.3.\xef\xbc\x94", NULL, NULL, NULL), -1);
 }
@@ -150,9 +172,11 @@ static void bounds(void **unused)
 	repeat(text, "a", 63, ".com");
 	assert_int_equal(try(text, NULL, NULL, NULL), SP_TARGET_EXACT);
 	repeat(text, "a", 64, "");
-	assert_int_equal(try(text, NULL, NULL,
-			     "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" has "
-			     "a label of more than 63 bytes"), -1);
+	assert_int_equal(
+		try(text, NULL, NULL,
+		    "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" has "
+		    "a label of more than 63 bytes"),
+		-1);
 	repeat(text, "a.", 39, "a");
 	assert_int_equal(try(text, NULL, NULL, NULL), SP_TARGET_EXACT);
 	repeat(text, "a.", 40, "a");
@@ -172,12 +196,26 @@ static void bounds(void **unused)
 static void refused(void **unused)
 {
 	static const char *const bad[] = {
-		"",	 ".",	   "..",   "a..b",    "a..",	   ".a..b",  "..a",   "a b",
-		"a\tb",  "a\nb",   "a/b",  "a\\b",    "a@b",	   "a,b",    "a%b",   "(a)",
-		"a**b",  "***",    "a**",  "**a.b",   "1",	   "1.2",    "127.1", "0x7f.1",
-		"0x7f000001",	   "0X7F000001",     "0177.0.0.1", "1.2.3.4.5",	     "256.1.1.1",
-		"1.2.3.", "a.1",   "*.1",  "a.0x",    "2130706433", "01.2.3.4", "1.2.3.4.", "\x7f",
-		"a.b.0xdeadbeef", "1.2.3.4:", "*:0",
+		"",	      ".",
+		"..",	      "a..b",
+		"a..",	      ".a..b",
+		"..a",	      "a b",
+		"a\tb",	      "a\nb",
+		"a/b",	      "a\\b",
+		"a@b",	      "a,b",
+		"a%b",	      "(a)",
+		"a**b",	      "***",
+		"a**",	      "**a.b",
+		"1",	      "1.2",
+		"127.1",      "0x7f.1",
+		"0x7f000001", "0X7F000001",
+		"0177.0.0.1", "1.2.3.4.5",
+		"256.1.1.1",  "1.2.3.",
+		"a.1",	      "*.1",
+		"a.0x",	      "2130706433",
+		"01.2.3.4",   "1.2.3.4.",
+		"\x7f",	      "a.b.0xdeadbeef",
+		"1.2.3.4:",   "*:0",
 	};
 
 	(void)unused;
@@ -186,10 +224,13 @@ static void refused(void **unused)
 			fail_msg("%s is accepted", bad[i]);
 	assert_int_equal(try("a..b", NULL, NULL, "\"a..b\" has an empty label"), -1);
 	assert_int_equal(try("a\\b", NULL, NULL, "\"a\\\\b\": '\\' cannot stand in a name"), -1);
-	assert_int_equal(try("a\x7f", NULL, NULL, "\"a\\x7f\": byte 0x7f cannot stand in a name"), -1);
+	assert_int_equal(try("a\x7f", NULL, NULL, "\"a\\x7f\": byte 0x7f cannot stand in a name"),
+			 -1);
 	assert_int_equal(try("a**b.c", NULL, NULL, "\"a**b.c\": `**` must be a whole label"), -1);
-	assert_int_equal(try("0x7f.1", NULL, NULL, "\"0x7f.1\" is neither a name (its last label is a "
-			     "number) nor an IP address in its usual form"), -1);
+	assert_int_equal(try("0x7f.1", NULL, NULL,
+			     "\"0x7f.1\" is neither a name (its last label is a "
+			     "number) nor an IP address in its usual form"),
+			 -1);
 	/* no numbers, though they have digits */
 	assert_int_equal(try("1.a", NULL, NULL, NULL), SP_TARGET_EXACT);
 	assert_int_equal(try("0xg", NULL, NULL, NULL), SP_TARGET_EXACT);
@@ -204,19 +245,22 @@ static void addresses(void **unused)
 		uint8_t prefix;
 		uint16_t port;
 	} good[] = {
-		{ "1.2.3.4", "1.2.3.4", 128, 0 },     { "1.2.3.4:80", "1.2.3.4", 128, 80 },
-		{ "1.2.3.0/24", "1.2.3.0", 120, 0 },  { "0.0.0.0/0", "0.0.0.0", 96, 0 },
-		{ "::/0", "::", 0, 0 },		      { "2001:DB8::1", "2001:db8::1", 128, 0 },
-		{ "[2001:db8::1]", "2001:db8::1", 128, 0 },
-		{ "[2001:db8::1]:443", "2001:db8::1", 128, 443 },
-		{ "2001:db8::/32", "2001:db8::", 32, 0 },
+		{"1.2.3.4", "1.2.3.4", 128, 0},
+		{"1.2.3.4:80", "1.2.3.4", 128, 80},
+		{"1.2.3.0/24", "1.2.3.0", 120, 0},
+		{"0.0.0.0/0", "0.0.0.0", 96, 0},
+		{"::/0", "::", 0, 0},
+		{"2001:DB8::1", "2001:db8::1", 128, 0},
+		{"[2001:db8::1]", "2001:db8::1", 128, 0},
+		{"[2001:db8::1]:443", "2001:db8::1", 128, 443},
+		{"2001:db8::/32", "2001:db8::", 32, 0},
 		/* one and the same address */
-		{ "::ffff:1.2.3.4", "1.2.3.4", 128, 0 },
-		{ "[::ffff:102:304]:9", "1.2.3.4", 128, 9 },
-		{ "::ffff:10.0.0.0/104", "10.0.0.0", 104, 0 },
-		{ "1.2.3.4/32", "1.2.3.4", 128, 0 },
+		{"::ffff:1.2.3.4", "1.2.3.4", 128, 0},
+		{"[::ffff:102:304]:9", "1.2.3.4", 128, 9},
+		{"::ffff:10.0.0.0/104", "10.0.0.0", 104, 0},
+		{"1.2.3.4/32", "1.2.3.4", 128, 0},
 	};
-	struct sp_arena arena = { 0 };
+	struct sp_arena arena = {0};
 	struct sp_error *err = NULL;
 	struct sp_target target;
 	char text[64];
@@ -237,7 +281,7 @@ static void addresses(void **unused)
 static void decides(const char *rules, const char *extra, const char *name, uint16_t port,
 		    enum sp_action action, uint32_t rule, enum sp_reason reason)
 {
-	struct sp_query query = { .name = name, .port = port, .protocol = SP_PROTOCOL_TCP };
+	struct sp_query query = {.name = name, .port = port, .protocol = SP_PROTOCOL_TCP};
 	struct sp_policy *policy = NULL;
 	struct sp_error *err = NULL;
 	struct sp_decision decision;
@@ -261,22 +305,24 @@ static void decides(const char *rules, const char *extra, const char *name, uint
 static void decisions(void **unused)
 {
 	(void)unused;
-	decides("{\"allow\":[\"api.github.com\"]}", "", "evil.com", 443, SP_ACTION_DENY, BY_DEFAULT);
+	decides("{\"allow\":[\"api.github.com\"]}", "", "evil.com", 443, SP_ACTION_DENY,
+		BY_DEFAULT);
 	decides("{\"deny\":[\"*.internal\"]},{\"allow\":[\"**\"]}", "", "svc.internal", 443,
 		SP_ACTION_DENY, BY(0));
 	decides("{\"deny\":[\"x\"]},{\"allow\":[\"x\"]}", "", "x", 443, SP_ACTION_DENY, BY(0));
 	decides("{\"allow\":[\"x\"]},{\"deny\":[\"x\"]}", "", "x", 443, SP_ACTION_ALLOW, BY(0));
 	decides("{\"allow\":[\"x\"]},{\"deny\":[\"x\"]}", "", "x", 22, SP_ACTION_DENY, BY(1));
-	decides("{\"allow\":[\"api.github.com\"]},{\"decide\":[\"**\"],\"by\":{\"channel\":true}}", "",
-		"evil.com", 443, SP_ACTION_ASK, BY(1));
+	decides("{\"allow\":[\"api.github.com\"]},{\"decide\":[\"**\"],\"by\":{\"channel\":true}}",
+		"", "evil.com", 443, SP_ACTION_ASK, BY(1));
 	decides("", "", "x", 443, SP_ACTION_DENY, BY_DEFAULT);
 	decides("", ",\"default\":\"allow\"", "x", 443, SP_ACTION_ALLOW, BY_DEFAULT);
 	decides("", ",\"default\":\"prompt\"", "x", 443, SP_ACTION_ASK, BY_DEFAULT);
-	decides("{\"allow\":[\"x\"]},{\"deny\":[\"x\"]}", DENY_WINS, "x", 443, SP_ACTION_DENY, BY(1));
+	decides("{\"allow\":[\"x\"]},{\"deny\":[\"x\"]}", DENY_WINS, "x", 443, SP_ACTION_DENY,
+		BY(1));
 	decides("{\"allow\":[\"api.example.com\"]},{\"deny\":[\".example.com\"]}",
 		DENY_WINS ",\"default\":\"allow\"", "api.example.com", 443, SP_ACTION_DENY, BY(1));
-	decides("{\"allow\":[\".example.com\"]}", DENY_WINS, "a.b.example.com", 443, SP_ACTION_ALLOW,
-		BY(0));
+	decides("{\"allow\":[\".example.com\"]}", DENY_WINS, "a.b.example.com", 443,
+		SP_ACTION_ALLOW, BY(0));
 	decides("{\"allow\":[\".example.com\"]}", DENY_WINS, "example.com", 443, SP_ACTION_DENY,
 		BY_DEFAULT);
 	decides("{\"allow\":[\"API.DeepSeek.com\"]}", "", "api.deepseek.com.", 443, SP_ACTION_ALLOW,
@@ -286,7 +332,8 @@ static void decisions(void **unused)
 	decides("{\"allow\":[\"x\"]}", "", "x", 8080, SP_ACTION_DENY, BY_DEFAULT);
 	decides("{\"allow\":[\"x:22\"]}", "", "x", 22, SP_ACTION_ALLOW, BY(0));
 	decides("{\"allow\":[\"x:22\"]}", "", "x", 443, SP_ACTION_DENY, BY_DEFAULT);
-	decides("{\"allow\":[\"x\"],\"protocol\":\"udp\"}", "", "x", 443, SP_ACTION_DENY, BY_DEFAULT);
+	decides("{\"allow\":[\"x\"],\"protocol\":\"udp\"}", "", "x", 443, SP_ACTION_DENY,
+		BY_DEFAULT);
 	/* a name is never an address, and no bad name gets the default */
 	decides("{\"allow\":[\"**\"]}", ",\"default\":\"allow\"", "10.0.0.1", 443, SP_ACTION_DENY,
 		BAD(NAME_BAD));
@@ -294,8 +341,8 @@ static void decisions(void **unused)
 	decides("", ",\"default\":\"allow\"", "a..b", 443, SP_ACTION_DENY, BAD(NAME_BAD));
 	decides("", ",\"default\":\"allow\"", "a b", 443, SP_ACTION_DENY, BAD(NAME_BAD));
 	decides("", ",\"default\":\"allow\"",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 443, SP_ACTION_DENY,
-		BAD(NAME_LENGTH));
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 443,
+		SP_ACTION_DENY, BAD(NAME_LENGTH));
 	/* general globs, in the reference only */
 	decides("{\"allow\":[\"api-*.x\"]}", "", "api-7.x", 443, SP_ACTION_ALLOW, BY(0));
 	decides("{\"allow\":[\"api-*.x\"]}", "", "api-.x", 443, SP_ACTION_DENY, BY_DEFAULT);
@@ -303,10 +350,11 @@ static void decisions(void **unused)
 
 static void explanation(void **unused)
 {
-	static const char text[] =
-		"{\"version\":1,\"precedence\":\"deny_wins\",\"rules\":["
-		"{\"allow\":[\"a.com\",\"b.com\"],\"id\":\"A\"},{\"deny\":[\"b.com\"],\"id\":\"B\",\"ports\":[22]},"
-		"{\"deny\":[\"b.com\"],\"id\":\"C\",\"protocol\":\"udp\"},{\"deny\":[\"q\"],\"id\":\"D\"}]}";
+	static const char text[] = "{\"version\":1,\"precedence\":\"deny_wins\",\"rules\":["
+				   "{\"allow\":[\"a.com\",\"b.com\"],\"id\":\"A\"},{\"deny\":[\"b."
+				   "com\"],\"id\":\"B\",\"ports\":[22]},"
+				   "{\"deny\":[\"b.com\"],\"id\":\"C\",\"protocol\":\"udp\"},{"
+				   "\"deny\":[\"q\"],\"id\":\"D\"}]}";
 	static const char *const expected[] = {
 		"rule 1 (B): deny \"b.com\": matches, but not on port 443",
 		"rule 2 (C): deny \"b.com\": matches, but not over TCP",
@@ -314,7 +362,7 @@ static void explanation(void **unused)
 		"rule 0 (A): allow \"b.com\": MATCHES: allowed",
 		"default: deny: not reached",
 	};
-	struct sp_query query = { .name = "B.com.", .port = 443, .protocol = SP_PROTOCOL_TCP };
+	struct sp_query query = {.name = "B.com.", .port = 443, .protocol = SP_PROTOCOL_TCP};
 	struct sp_policy *policy = NULL;
 	struct sp_decision decision;
 	struct sp_error *err = NULL;
@@ -343,8 +391,9 @@ static void explanation(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(table),     cmocka_unit_test(globs),	 cmocka_unit_test(idna),
-		cmocka_unit_test(bounds),    cmocka_unit_test(refused),	 cmocka_unit_test(addresses),
+		cmocka_unit_test(table),     cmocka_unit_test(globs),
+		cmocka_unit_test(idna),	     cmocka_unit_test(bounds),
+		cmocka_unit_test(refused),   cmocka_unit_test(addresses),
 		cmocka_unit_test(decisions), cmocka_unit_test(explanation),
 	};
 

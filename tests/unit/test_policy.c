@@ -78,9 +78,9 @@ static void defaults(void **unused)
 	assert_int_equal(policy->loopback, SP_LOOPBACK_OWN);
 	assert_int_equal(policy->inbound, SP_INBOUND_ALLOW);
 	assert_int_equal(policy->denied_answer, SP_ANSWER_NXDOMAIN);
-	assert_true(policy->query_types[0] == (1ULL << 1 | 1ULL << 2 | 1ULL << 5 | 1ULL << 6 |
-					       1ULL << 12 | 1ULL << 15 | 1ULL << 16 | 1ULL << 28 |
-					       1ULL << 33));
+	assert_true(policy->query_types[0] ==
+		    (1ULL << 1 | 1ULL << 2 | 1ULL << 5 | 1ULL << 6 | 1ULL << 12 | 1ULL << 15 |
+		     1ULL << 16 | 1ULL << 28 | 1ULL << 33));
 	assert_true(policy->query_types[1] == 3);
 	assert_true(policy->query_types_high == 2);
 	assert_string_equal(sp_policy_name(policy), "");
@@ -97,7 +97,8 @@ static void everything(void **unused)
 		"\"protocol\":\"tcp\"},"
 		"{\"deny\":[\"10.0.0.0/8\"],\"ports\":[80,\"81-90\",443,\"100-200\"],"
 		"\"protocol\":[\"tcp\",\"udp\"]},"
-		"{\"decide\":[\"*.x\"],\"by\":{\"unix\":\"/run/d\"},\"timeout_ms\":10,\"cache\":false,"
+		"{\"decide\":[\"*.x\"],\"by\":{\"unix\":\"/run/"
+		"d\"},\"timeout_ms\":10,\"cache\":false,"
 		"\"context_messages\":5,\"context_metadata\":{\"a\":[1,{\"b\":null}]}},"
 		"{\"decide\":[\"y\"],\"by\":{\"command\":[\"/bin/d\",\"-x\"]}},"
 		"{\"decide\":[\"y\"],\"by\":{\"channel\":true}},"
@@ -105,10 +106,13 @@ static void everything(void **unused)
 		"{\"allow\":[\"h.com\"],\"methods\":[\"GET\"],\"path_glob\":\"/a/*\"}],"
 		"\"dns\":{\"resolvers\":[\"system\",\"1.1.1.1\",\"2606:4700::1111\"],"
 		"\"private_answers\":[\"10.0.0.0/8\",\"fd00::/8\"],"
-		"\"static\":{\"Db.Local\":[\"10.1.1.1\",\"fd00::1\"]},\"denied_answer\":\"refused\","
-		"\"query_types\":[\"A\",\"TYPE65\",\"CAA\",\"TYPE319\"],\"min_ttl\":1,\"max_ttl\":2},"
+		"\"static\":{\"Db.Local\":[\"10.1.1.1\",\"fd00::1\"]},\"denied_answer\":"
+		"\"refused\","
+		"\"query_types\":[\"A\",\"TYPE65\",\"CAA\",\"TYPE319\"],\"min_ttl\":1,\"max_ttl\":"
+		"2},"
 		"\"tls\":{\"sni\":\"off\",\"ech\":\"deny\"},\"quic\":\"inspect\","
-		"\"loopback\":\"deny\",\"inbound\":\"deny\",\"approvals\":\"override\",\"limits\":{}}");
+		"\"loopback\":\"deny\",\"inbound\":\"deny\",\"approvals\":\"override\",\"limits\":{"
+		"}}");
 	struct sp_rule_view view;
 
 	(void)unused;
@@ -163,15 +167,19 @@ static void syntax(void **unused)
 	(void)unused;
 	refuses("", "p.json:1:1: $: the document is empty");
 	refuses(" \n ", "p.json:1:1: $: the document is empty");
-	refuses("{\"version\":1", "p.json:1:13: $.version: the document ends where ',' or '}' is missing");
-	refuses("{\"version\":", "p.json:1:12: $.version: the document ends where a value is missing");
+	refuses("{\"version\":1",
+		"p.json:1:13: $.version: the document ends where ',' or '}' is missing");
+	refuses("{\"version\":",
+		"p.json:1:12: $.version: the document ends where a value is missing");
 	refuses("{\"ver", "p.json:1:2: $: a string without its closing quote");
-	refuses("{\"version\":1}\n}", "p.json:2:1: $: '}' where the end of the document is missing");
-	refuses("{\"version\":1} {}", "p.json:1:15: $: '{' where the end of the document is missing");
+	refuses("{\"version\":1}\n}",
+		"p.json:2:1: $: '}' where the end of the document is missing");
+	refuses("{\"version\":1} {}",
+		"p.json:1:15: $: '{' where the end of the document is missing");
 	refuses("{\n// no\n\"version\":1}",
 		"p.json:2:1: $: comments are not JSON; a rule's \"note\" is the place for words");
-	refuses("{\"version\":1 /* no */}",
-		"p.json:1:14: $.version: comments are not JSON; a rule's \"note\" is the place for words");
+	refuses("{\"version\":1 /* no */}", "p.json:1:14: $.version: comments are not JSON; a "
+					    "rule's \"note\" is the place for words");
 	refuses("# no\n{\"version\":1}",
 		"p.json:1:1: $: comments are not JSON; a rule's \"note\" is the place for words");
 	refuses("{\"version\":1,}", "p.json:1:14: $.version: a comma before the closing '}'");
@@ -233,18 +241,22 @@ static void keys(void **unused)
 		"p.json:2:3: $.ruels: unknown key \"ruels\"; did you mean \"rules\"?");
 	refuses("{\"version\":1,\"Rules\":[]}",
 		"p.json:1:14: $.Rules: unknown key \"Rules\"; did you mean \"rules\"?");
-	refuses("{\"version\":1,\"zzzzzzzz\":[]}", "p.json:1:14: $.zzzzzzzz: unknown key \"zzzzzzzz\"");
+	refuses("{\"version\":1,\"zzzzzzzz\":[]}",
+		"p.json:1:14: $.zzzzzzzz: unknown key \"zzzzzzzz\"");
 	refuses("{\"version\":1,\"a b\":[]}", "p.json:1:14: $[\"a b\"]: unknown key \"a b\"");
 	refuses(RULES("{\"allow\":[\"a\"],\"port\":[1]}"),
 		"p.json:1:38: $.rules[0].port: unknown key \"port\"; did you mean \"ports\"?");
 	refuses("{\"version\":1,\"dns\":{\"resolver\":[]}}",
-		"p.json:1:21: $.dns.resolver: unknown key \"resolver\"; did you mean \"resolvers\"?");
+		"p.json:1:21: $.dns.resolver: unknown key \"resolver\"; did you mean "
+		"\"resolvers\"?");
 	refuses("{\"version\":1,\"name\":\"a\",\n\"name\":\"b\"}",
 		"p.json:2:1: $.name: key \"name\" stands here twice");
 	refuses(RULES("{\"allow\":[\"a\"],\"\\u0061llow\":[\"b\"]}"),
 		"p.json:1:38: $.rules[0][\"\\u0061llow\"]: key \"allow\" stands here twice");
-	refuses("{\"version\":1,\"dns\":{\"static\":{\"a1\":[],\"a2\":[],\"a3\":[],\"a4\":[],\"a5\":[],"
-		"\"a6\":[],\"a7\":[],\"a8\":[],\"a9\":[],\"b1\":[],\"b2\":[],\"b3\":[],\"b4\":[],\"b5\":[],"
+	refuses("{\"version\":1,\"dns\":{\"static\":{\"a1\":[],\"a2\":[],\"a3\":[],\"a4\":[],"
+		"\"a5\":[],"
+		"\"a6\":[],\"a7\":[],\"a8\":[],\"a9\":[],\"b1\":[],\"b2\":[],\"b3\":[],\"b4\":[],"
+		"\"b5\":[],"
 		"\"b6\":[],\"b7\":[],\"b8\":[],\"b9\":[],\n\"a4\":[]}}}",
 		"p.json:2:1: $.dns.static.a4: key \"a4\" stands here twice");
 	refuses("{\"version\":1,\"mode\":\"audit\"}",
@@ -267,15 +279,19 @@ static void keys(void **unused)
 static void rules(void **unused)
 {
 	(void)unused;
-	refuses(RULES("{}"), "p.json:1:23: $.rules[0]: a rule needs one of allow, deny, decide and prompt");
+	refuses(RULES("{}"),
+		"p.json:1:23: $.rules[0]: a rule needs one of allow, deny, decide and prompt");
 	refuses(RULES("{\"allow\":[\"a\"],\"deny\":[\"b\"]}"),
-		"p.json:1:38: $.rules[0].deny: a rule is one of allow, deny, decide and prompt; this one "
+		"p.json:1:38: $.rules[0].deny: a rule is one of allow, deny, decide and prompt; "
+		"this one "
 		"is \"allow\" already");
 	refuses(RULES("{\"allow\":[]}"), "p.json:1:32: $.rules[0].allow: an empty list");
 	refuses(RULES("{\"allow\":\"a\"}"),
 		"p.json:1:32: $.rules[0].allow: must be a list, not a string");
-	refuses(RULES("{\"allow\":[1]}"), "p.json:1:33: $.rules[0].allow[0]: must be a string, not a number");
-	refuses(RULES("{\"allow\":[\"a\"]},7"), "p.json:1:39: $.rules[1]: must be an object, not a number");
+	refuses(RULES("{\"allow\":[1]}"),
+		"p.json:1:33: $.rules[0].allow[0]: must be a string, not a number");
+	refuses(RULES("{\"allow\":[\"a\"]},7"),
+		"p.json:1:39: $.rules[1]: must be an object, not a number");
 	refuses(RULES("{\"allow\":[\"a\"],\"id\":\"x\"},{\"allow\":[\"b\"],\"id\":\"x\"}"),
 		"p.json:1:68: $.rules[1].id: another rule has the id \"x\"");
 	refuses(RULES("{\"allow\":[\"a\"],\"id\":\"a b\"}"),
@@ -297,19 +313,24 @@ static void rules(void **unused)
 	refuses(RULES("{\"allow\":[\"a\"],\"ports\":[\"0-1\"]}"),
 		"p.json:1:47: $.rules[0].ports[0]: \"0-1\": ports are 1 to 65535");
 	refuses(RULES("{\"allow\":[\"a\"],\"ports\":[\"80 -90\"]}"),
-		"p.json:1:47: $.rules[0].ports[0]: \"80 -90\" is no range of ports; write a number, "
+		"p.json:1:47: $.rules[0].ports[0]: \"80 -90\" is no range of ports; write a "
+		"number, "
 		"\"a-b\" or \"*\"");
-	refuses(RULES("{\"allow\":[\"a\"],\"ports\":[]}"), "p.json:1:46: $.rules[0].ports: an empty list");
+	refuses(RULES("{\"allow\":[\"a\"],\"ports\":[]}"),
+		"p.json:1:46: $.rules[0].ports: an empty list");
 	refuses(RULES("{\"allow\":[\"a:1\"],\"ports\":[1]}"),
 		AT_TARGET "\"a:1\" names a port, and the rule has \"ports\" too");
 	refuses(RULES("{\"ports\":[1],\"allow\":[\"b\",\"a:1\"]}"),
-		"p.json:1:49: $.rules[0].allow[1]: \"a:1\" names a port, and the rule has \"ports\" too");
+		"p.json:1:49: $.rules[0].allow[1]: \"a:1\" names a port, and the rule has "
+		"\"ports\" too");
 	refuses(RULES("{\"allow\":[\"a\"],\"protocol\":\"icmp\"}"),
-		"p.json:1:49: $.rules[0].protocol: protocol cannot be \"icmp\"; did you mean \"tcp\"?");
+		"p.json:1:49: $.rules[0].protocol: protocol cannot be \"icmp\"; did you mean "
+		"\"tcp\"?");
 	refuses(RULES("{\"allow\":[\"a\"],\"cache\":true}"),
 		"p.json:1:38: $.rules[0].cache: \"cache\" is for decide rules");
 	refuses(RULES("{\"allow\":[\"a\"],\"timeout_ms\":1}"),
-		"p.json:1:38: $.rules[0].timeout_ms: \"timeout_ms\" is for decide and prompt rules");
+		"p.json:1:38: $.rules[0].timeout_ms: \"timeout_ms\" is for decide and prompt "
+		"rules");
 	refuses(RULES("{\"decide\":[\"a\"]}"),
 		"p.json:1:23: $.rules[0]: a decide rule needs \"by\": who decides");
 	refuses(RULES("{\"decide\":[\"a\"],\"by\":{\"channel\":true,\"unix\":\"/a\"}}"),
@@ -317,7 +338,8 @@ static void rules(void **unused)
 	refuses(RULES("{\"decide\":[\"a\"],\"by\":{\"unix\":\"a\"}}"),
 		"p.json:1:52: $.rules[0].by.unix: the path of a socket starts with '/'");
 	refuses(RULES("{\"allow\":[\"a\"],\"methods\":[\"get\"]}"),
-		"p.json:1:49: $.rules[0].methods[0]: \"get\" is no HTTP method (they are upper case)");
+		"p.json:1:49: $.rules[0].methods[0]: \"get\" is no HTTP method (they are upper "
+		"case)");
 	accepts(RULES("{\"deny\":[\"**\"],\"ports\":[\"*\",80,\"1-65535\",8e1]}"));
 }
 
@@ -325,26 +347,33 @@ static void targets(void **unused)
 {
 	(void)unused;
 	refuses(TARGET(""), AT_TARGET "an empty target");
-	refuses(TARGET("10.1.2.3/8"),
-		AT_TARGET "\"10.1.2.3/8\" has bits set behind the prefix; the network is 10.0.0.0/8");
-	refuses(TARGET("2001:db8::1/32"), AT_TARGET "\"2001:db8::1/32\" has bits set behind the prefix; "
-						    "the network is 2001:db8::/32");
-	refuses(TARGET("10.0.0.0/33"), AT_TARGET "\"10.0.0.0/33\": the prefix length must be 0 to 32");
-	refuses(TARGET("10.0.0.0/08"), AT_TARGET "\"10.0.0.0/08\": the prefix length must be 0 to 32");
+	refuses(TARGET("10.1.2.3/8"), AT_TARGET
+		"\"10.1.2.3/8\" has bits set behind the prefix; the network is 10.0.0.0/8");
+	refuses(TARGET("2001:db8::1/32"),
+		AT_TARGET "\"2001:db8::1/32\" has bits set behind the prefix; "
+			  "the network is 2001:db8::/32");
+	refuses(TARGET("10.0.0.0/33"),
+		AT_TARGET "\"10.0.0.0/33\": the prefix length must be 0 to 32");
+	refuses(TARGET("10.0.0.0/08"),
+		AT_TARGET "\"10.0.0.0/08\": the prefix length must be 0 to 32");
 	refuses(TARGET("::/129"), AT_TARGET "\"::/129\": the prefix length must be 0 to 128");
-	refuses(TARGET("::ffff:0:0/90"),
-		AT_TARGET "\"::ffff:0:0/90\" is a v4-mapped address with a prefix below 96; write the "
-			  "IPv4 network");
+	refuses(TARGET("::ffff:0:0/90"), AT_TARGET
+		"\"::ffff:0:0/90\" is a v4-mapped address with a prefix below 96; write the "
+		"IPv4 network");
 	refuses(TARGET("a.com/8"), AT_TARGET "\"a.com/8\" is not an IP address or network");
-	refuses(TARGET("fe80::1%eth0"), AT_TARGET "\"fe80::1%eth0\" is not an IP address or network");
-	refuses(TARGET("a.com:65536"), AT_TARGET "\"a.com:65536\": a port is a number from 1 to 65535");
+	refuses(TARGET("fe80::1%eth0"),
+		AT_TARGET "\"fe80::1%eth0\" is not an IP address or network");
+	refuses(TARGET("a.com:65536"),
+		AT_TARGET "\"a.com:65536\": a port is a number from 1 to 65535");
 	refuses(TARGET("a.com:0"), AT_TARGET "\"a.com:0\": a port is a number from 1 to 65535");
 	refuses(TARGET("a.com:"), AT_TARGET "\"a.com:\": a port is a number from 1 to 65535");
-	refuses(TARGET("a.com:http"), AT_TARGET "\"a.com:http\": a port is a number from 1 to 65535");
+	refuses(TARGET("a.com:http"),
+		AT_TARGET "\"a.com:http\": a port is a number from 1 to 65535");
 	refuses(TARGET("[::1"), AT_TARGET "\"[::1\": between brackets stands an IPv6 address");
 	refuses(TARGET("[1.2.3.4]:80"),
 		AT_TARGET "\"[1.2.3.4]:80\": between brackets stands an IPv6 address");
-	refuses(TARGET("[::1]80"), AT_TARGET "\"[::1]80\": after the brackets comes :PORT or nothing");
+	refuses(TARGET("[::1]80"),
+		AT_TARGET "\"[::1]80\": after the brackets comes :PORT or nothing");
 	refuses(TARGET("https://a.com"),
 		AT_TARGET "\"https://a.com\" is a URL; a target is a host name or an address");
 	refuses(TARGET("a b"), AT_TARGET "\"a b\" has white space");
@@ -357,27 +386,33 @@ static void dns(void **unused)
 {
 	(void)unused;
 	refuses("{\"version\":1,\"dns\":{\"resolvers\":[\"one.one\"]}}",
-		"p.json:1:34: $.dns.resolvers[0]: a resolver is an IP address or \"system\": \"one.one\" is "
+		"p.json:1:34: $.dns.resolvers[0]: a resolver is an IP address or \"system\": "
+		"\"one.one\" is "
 		"not an IP address");
 	refuses("{\"version\":1,\"dns\":{\"resolvers\":[\"1.1.1.0/24\"]}}",
 		"p.json:1:34: $.dns.resolvers[0]: a resolver is an IP address or \"system\": "
 		"\"1.1.1.0/24\" is a network, and an address is wanted here");
-	refuses("{\"version\":1,\"dns\":{\"resolvers\":[\"1.1.1.1\",\"1.1.1.2\",\"1.1.1.3\",\"1.1.1.4\","
+	refuses("{\"version\":1,\"dns\":{\"resolvers\":[\"1.1.1.1\",\"1.1.1.2\",\"1.1.1.3\",\"1.1."
+		"1.4\","
 		"\"1.1.1.5\",\"1.1.1.6\",\"1.1.1.7\",\"1.1.1.8\",\"1.1.1.9\"]}}",
 		"p.json:1:114: $.dns.resolvers[8]: more than 8 resolvers");
 	refuses("{\"version\":1,\"dns\":{\"private_answers\":[\"10.0.0.1/8\"]}}",
-		"p.json:1:40: $.dns.private_answers[0]: \"10.0.0.1/8\" has bits set behind the prefix; the "
+		"p.json:1:40: $.dns.private_answers[0]: \"10.0.0.1/8\" has bits set behind the "
+		"prefix; the "
 		"network is 10.0.0.0/8");
 	refuses("{\"version\":1,\"dns\":{\"static\":{\"*.a\":[\"1.1.1.1\"]}}}",
-		"p.json:1:31: $.dns.static[\"*.a\"]: \"*.a\": a pattern cannot stand here, only a name");
+		"p.json:1:31: $.dns.static[\"*.a\"]: \"*.a\": a pattern cannot stand here, only a "
+		"name");
 	refuses("{\"version\":1,\"dns\":{\"static\":{\"a\":[\"b\"]}}}",
 		"p.json:1:36: $.dns.static.a[0]: \"b\" is not an IP address");
 	refuses("{\"version\":1,\"dns\":{\"query_types\":[\"TYPE320\"]}}",
-		"p.json:1:36: $.dns.query_types[0]: \"TYPE320\": only types 1 to 319 can be allowed");
+		"p.json:1:36: $.dns.query_types[0]: \"TYPE320\": only types 1 to 319 can be "
+		"allowed");
 	refuses("{\"version\":1,\"dns\":{\"query_types\":[\"TYPE0\"]}}",
 		"p.json:1:36: $.dns.query_types[0]: \"TYPE0\": only types 1 to 319 can be allowed");
 	refuses("{\"version\":1,\"dns\":{\"query_types\":[\"ANY\"]}}",
-		"p.json:1:36: $.dns.query_types[0]: \"ANY\" is no query type known here; they are A, AAAA, "
+		"p.json:1:36: $.dns.query_types[0]: \"ANY\" is no query type known here; they are "
+		"A, AAAA, "
 		"CNAME, HTTPS, SVCB, SRV, MX, TXT, PTR, SOA, NS, CAA and TYPEn");
 	refuses("{\"version\":1,\"dns\":{\"min_ttl\":61,\"max_ttl\":60}}",
 		"p.json:1:20: $.dns: min_ttl (61) is above max_ttl (60)");
@@ -387,9 +422,11 @@ static void dns(void **unused)
 
 static void ids(void **unused)
 {
-	struct sp_policy *policy = parse(RULES("{\"allow\":[\"a\"]},{\"allow\":[\"A.\"]},{\"deny\":[\"a\"]},"
-					       "{\"allow\":[\"a\"],\"ports\":[1]},{\"allow\":[\"a\"]}"));
-	struct sp_policy *other = parse(RULES("{\"deny\":[\"a\"],\"note\":\"words change nothing\"}"));
+	struct sp_policy *policy =
+		parse(RULES("{\"allow\":[\"a\"]},{\"allow\":[\"A.\"]},{\"deny\":[\"a\"]},"
+			    "{\"allow\":[\"a\"],\"ports\":[1]},{\"allow\":[\"a\"]}"));
+	struct sp_policy *other =
+		parse(RULES("{\"deny\":[\"a\"],\"note\":\"words change nothing\"}"));
 	struct sp_rule_view view;
 	char second[64];
 
@@ -411,9 +448,9 @@ static void ids(void **unused)
 
 static void options(void **unused)
 {
-	static const char *const denies[] = { "d1.com", "d2.com" }, *const allows[] = { "a1.com:22" };
-	static const char *const bad[] = { "a b" };
-	static const char *const origins[] = { "--deny", "--deny", "--deny", "--allow", "rule 0" };
+	static const char *const denies[] = {"d1.com", "d2.com"}, *const allows[] = {"a1.com:22"};
+	static const char *const bad[] = {"a b"};
+	static const char *const origins[] = {"--deny", "--deny", "--deny", "--allow", "rule 0"};
 	struct sp_policy *policy = parse(RULES("{\"allow\":[\"x\"]}"));
 	struct sp_error *err = NULL;
 	struct sp_rule_view view;
@@ -430,7 +467,8 @@ static void options(void **unused)
 	}
 	assert_string_equal(policy->rules[0].targets[0].text, "d1.com");
 	assert_string_equal(policy->rules[3].targets[0].text, "a1.com:22");
-	assert_int_equal(sp_policy_prepend(policy, SP_ACTION_DENY, bad, 1, "--deny", &err), -EINVAL);
+	assert_int_equal(sp_policy_prepend(policy, SP_ACTION_DENY, bad, 1, "--deny", &err),
+			 -EINVAL);
 	assert_string_equal(err->message, "--deny: \"a b\" has white space");
 	sp_error_free(err);
 	err = NULL;
@@ -448,11 +486,11 @@ static void options(void **unused)
 
 static void resolvers(void **unused)
 {
-	static const char *const given[] = { "9.9.9.9", "system", "9.9.9.9" };
-	static const char *const found[] = { "127.0.0.53", "9.9.9.9" };
-	static const char *const bad[] = { "nine" };
-	static const char *const many[] = { "1.0.0.1", "1.0.0.2", "1.0.0.3", "1.0.0.4", "1.0.0.5",
-					    "1.0.0.6", "1.0.0.7", "1.0.0.8" };
+	static const char *const given[] = {"9.9.9.9", "system", "9.9.9.9"};
+	static const char *const found[] = {"127.0.0.53", "9.9.9.9"};
+	static const char *const bad[] = {"nine"};
+	static const char *const many[] = {"1.0.0.1", "1.0.0.2", "1.0.0.3", "1.0.0.4",
+					   "1.0.0.5", "1.0.0.6", "1.0.0.7", "1.0.0.8"};
 	struct sp_policy *policy = parse("{\"version\":1}");
 	struct sp_error *err = NULL;
 
@@ -486,8 +524,9 @@ static int count_static(const char *name, const uint8_t addr[16], void *data)
 
 static void statics(void **unused)
 {
-	struct sp_policy *policy = parse("{\"version\":1,\"dns\":{\"static\":{\"DB.local.\":[\"10.0.0.1\","
-					 "\"10.0.0.2\",\"10.0.0.3\"]}}}");
+	struct sp_policy *policy =
+		parse("{\"version\":1,\"dns\":{\"static\":{\"DB.local.\":[\"10.0.0.1\","
+		      "\"10.0.0.2\",\"10.0.0.3\"]}}}");
 	int seen = 0;
 
 	(void)unused;
@@ -501,7 +540,7 @@ static void needs(const char *text, const char *message)
 	struct sp_policy *policy = parse(text);
 	struct sp_image *image = NULL;
 	struct sp_error *err = NULL;
-	uint64_t seed[2] = { 1, 2 };
+	uint64_t seed[2] = {1, 2};
 	char *said;
 
 	assert_int_equal(sp_policy_compile(policy, seed, &image, NULL), -EOPNOTSUPP);
@@ -518,12 +557,14 @@ static void needs(const char *text, const char *message)
 
 static void kernel_only(void **unused)
 {
-	struct sp_policy *policy = parse(RULES("{\"allow\":[\"a\",\"*.a\",\"**.a\",\".a\",\"*\",\"**\"]}"));
+	struct sp_policy *policy =
+		parse(RULES("{\"allow\":[\"a\",\"*.a\",\"**.a\",\".a\",\"*\",\"**\"]}"));
 
 	(void)unused;
 	assert_int_equal(sp_policy_kernel_only(policy, NULL), 0);
 	sp_policy_free(policy);
-	needs("{\"version\":1,\"default\":\"prompt\"}", "p.json: $.default: default \"prompt\"" HOLD);
+	needs("{\"version\":1,\"default\":\"prompt\"}",
+	      "p.json: $.default: default \"prompt\"" HOLD);
 	needs("{\"version\":1,\"quic\":\"inspect\"}", "p.json: $.quic: quic \"inspect\"" HOLD);
 	needs(RULES("{\"allow\":[\"a\"]},\n{\"prompt\":[\"b\"]}"),
 	      "p.json:2:1: $.rules[1].prompt: a prompt rule" HOLD);
@@ -532,7 +573,8 @@ static void kernel_only(void **unused)
 	needs(RULES("{\"deny\":[\"b\",\"api-*.b\"]}"),
 	      "p.json:1:23: $.rules[0].deny[1]: the pattern \"api-*.b\"" HOLD);
 	needs(RULES("{\"allow\":[\"b\"],\"methods\":[\"GET\"]}"),
-	      "p.json:1:23: $.rules[0].methods: a rule on HTTP methods or paths needs the HTTP gateway, "
+	      "p.json:1:23: $.rules[0].methods: a rule on HTTP methods or paths needs the HTTP "
+	      "gateway, "
 	      "which `sallyport run` does not have");
 	needs(RULES("{\"allow\":[\"a.**.b\"]}"),
 	      "p.json:1:23: $.rules[0].allow[0]: the pattern \"a.**.b\"" HOLD);
@@ -557,8 +599,8 @@ static void warns(const char *text, const char *const *messages)
 	sp_policy_free(policy);
 }
 
-#define WARNS(text, ...) warns(text, (const char *const[]){ __VA_ARGS__, NULL })
-#define QUIET(text) warns(text, (const char *const[]){ NULL })
+#define WARNS(text, ...) warns(text, (const char *const[]){__VA_ARGS__, NULL})
+#define QUIET(text) warns(text, (const char *const[]){NULL})
 #define ID(n) "\"id\":\"" n "\""
 
 static void warnings(void **unused)
@@ -566,18 +608,22 @@ static void warnings(void **unused)
 	(void)unused;
 	WARNS(RULES("{\"allow\":[\"*.com\"]," ID("x") "}"),
 	      "rule 0 (x): \"*.com\" covers the public suffix \"com\" whole");
-	WARNS(RULES("{\"allow\":[\"**.co.uk\",\".github.io\",\"*.example.com\",\"*.corp\",\"co.uk\"]," ID("x") "}"),
+	WARNS(RULES("{\"allow\":[\"**.co.uk\",\".github.io\",\"*.example.com\",\"*.corp\",\"co."
+		    "uk\"]," ID("x") "}"),
 	      "rule 0 (x): \"**.co.uk\" covers the public suffix \"co.uk\" whole",
 	      "rule 0 (x): \".github.io\" covers the public suffix \"github.io\" whole");
 	WARNS(RULES("{\"allow\":[\"a.b\",\"A.b.\",\"a.b:1\"]," ID("x") "}"),
 	      "rule 0 (x): \"A.b.\" is listed twice");
-	WARNS(RULES("{\"deny\":[\"**.a.b\"]," ID("x") "},{\"allow\":[\"x.a.b\",\"*.a.b\",\"**.y.a.b\"]," ID("y") "}"),
+	WARNS(RULES("{\"deny\":[\"**.a.b\"]," ID(
+		      "x") "},{\"allow\":[\"x.a.b\",\"*.a.b\",\"**.y.a.b\"]," ID("y") "}"),
 	      "rule 1 (y) can never match: rule 0 (x) answers first");
-	WARNS(RULES("{\"allow\":[\"10.0.0.0/8\"]," ID("x") "},{\"deny\":[\"10.1.2.3:80\"]," ID("y") "}"),
+	WARNS(RULES("{\"allow\":[\"10.0.0.0/8\"]," ID("x") "},{\"deny\":[\"10.1.2.3:80\"]," ID(
+		      "y") "}"),
 	      "rule 1 (y) can never match: rule 0 (x) answers first");
 	/* deny_wins asks the deny first */
-	WARNS("{\"version\":1,\"precedence\":\"deny_wins\",\"rules\":[{\"allow\":[\"q\"]," ID("x") "},"
-	      "{\"deny\":[\"*\"]," ID("y") "}]}",
+	WARNS("{\"version\":1,\"precedence\":\"deny_wins\",\"rules\":[{\"allow\":[\"q\"]," ID(
+		      "x") "},"
+			   "{\"deny\":[\"*\"]," ID("y") "}]}",
 	      "rule 0 (x) can never match: rule 1 (y) answers first");
 	QUIET(RULES("{\"allow\":[\"a.b\"]},{\"deny\":[\"a.b\"]}")); /* the deny covers all ports */
 	QUIET(RULES("{\"allow\":[\"*.a.b\"]},{\"allow\":[\"x.y.a.b\"]}"));
@@ -652,12 +698,14 @@ static void errors(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),  cmocka_unit_test(everything), cmocka_unit_test(syntax),
-		cmocka_unit_test(sizes),     cmocka_unit_test(keys),	   cmocka_unit_test(rules),
-		cmocka_unit_test(targets),   cmocka_unit_test(dns),	   cmocka_unit_test(ids),
-		cmocka_unit_test(options),   cmocka_unit_test(resolvers),  cmocka_unit_test(statics),
-		cmocka_unit_test(kernel_only), cmocka_unit_test(warnings), cmocka_unit_test(files),
-		cmocka_unit_test(errors),
+		cmocka_unit_test(defaults),    cmocka_unit_test(everything),
+		cmocka_unit_test(syntax),      cmocka_unit_test(sizes),
+		cmocka_unit_test(keys),	       cmocka_unit_test(rules),
+		cmocka_unit_test(targets),     cmocka_unit_test(dns),
+		cmocka_unit_test(ids),	       cmocka_unit_test(options),
+		cmocka_unit_test(resolvers),   cmocka_unit_test(statics),
+		cmocka_unit_test(kernel_only), cmocka_unit_test(warnings),
+		cmocka_unit_test(files),       cmocka_unit_test(errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,9 +2,9 @@
 /*
  * test_property.c - the compiled image answers as the reference does.
  *
- * Random policies over a small alphabet of labels, networks and ports, so that targets overlap, nest
- * and shadow one another all the time; for each, random queries. SP_SEED repeats a run, SP_PAIRS sets
- * how many (policy, query) pairs are compared.
+ * Random policies over a small alphabet of labels, networks and ports, so that targets overlap,
+ * nest and shadow one another all the time; for each, random queries. SP_SEED repeats a run,
+ * SP_PAIRS sets how many (policy, query) pairs are compared.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -43,27 +43,28 @@ static unsigned int below(unsigned int n)
 
 #define PICK(array) array[below(sizeof(array) / sizeof(array[0]))]
 
-static const char *const labels[] = { "a", "b", "c", "d1", "_x", "com" };
-static const unsigned int ports[] = { 1, 22, 79, 80, 81, 443, 444, 8000, 8999, 65535 };
+static const char *const labels[] = {"a", "b", "c", "d1", "_x", "com"};
+static const unsigned int ports[] = {1, 22, 79, 80, 81, 443, 444, 8000, 8999, 65535};
 static const char *const networks[] = {
-	"10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3", "10.1.2.3/32", "0.0.0.0/0",
-	"192.168.0.0/17", "10.1.2.2/31", "::/0", "2001:db8::/32", "2001:db8:1::/48",
-	"2001:db8:1::5", "fd00::/8", "::ffff:10.1.0.0/112", "2001:db8::/127",
+	"10.0.0.0/8",  "10.1.0.0/16",	      "10.1.2.0/24",	 "10.1.2.3",
+	"10.1.2.3/32", "0.0.0.0/0",	      "192.168.0.0/17",	 "10.1.2.2/31",
+	"::/0",	       "2001:db8::/32",	      "2001:db8:1::/48", "2001:db8:1::5",
+	"fd00::/8",    "::ffff:10.1.0.0/112", "2001:db8::/127",
 };
 static const uint8_t addresses[][16] = {
-	{ [10] = 0xff, 0xff, 10, 1, 2, 3 },
-	{ [10] = 0xff, 0xff, 10, 1, 2, 2 },
-	{ [10] = 0xff, 0xff, 10, 1, 9, 9 },
-	{ [10] = 0xff, 0xff, 10, 200, 0, 1 },
-	{ [10] = 0xff, 0xff, 192, 168, 127, 255 },
-	{ [10] = 0xff, 0xff, 192, 168, 128, 0 },
-	{ [10] = 0xff, 0xff, 8, 8, 8, 8 },
-	{ 0x20, 1, 0x0d, 0xb8, 0, 1, [15] = 5 },
-	{ 0x20, 1, 0x0d, 0xb8, 0, 1, [15] = 6 },
-	{ 0x20, 1, 0x0d, 0xb8, [15] = 1 },
-	{ 0x20, 1, 0x0d, 0xb8, [15] = 2 },
-	{ 0xfd, [15] = 1 },
-	{ [15] = 1 },
+	{[10] = 0xff, 0xff, 10, 1, 2, 3},
+	{[10] = 0xff, 0xff, 10, 1, 2, 2},
+	{[10] = 0xff, 0xff, 10, 1, 9, 9},
+	{[10] = 0xff, 0xff, 10, 200, 0, 1},
+	{[10] = 0xff, 0xff, 192, 168, 127, 255},
+	{[10] = 0xff, 0xff, 192, 168, 128, 0},
+	{[10] = 0xff, 0xff, 8, 8, 8, 8},
+	{0x20, 1, 0x0d, 0xb8, 0, 1, [15] = 5},
+	{0x20, 1, 0x0d, 0xb8, 0, 1, [15] = 6},
+	{0x20, 1, 0x0d, 0xb8, [15] = 1},
+	{0x20, 1, 0x0d, 0xb8, [15] = 2},
+	{0xfd, [15] = 1},
+	{[15] = 1},
 };
 
 static void add_name(struct sp_buf *text, unsigned int most)
@@ -132,7 +133,8 @@ static void random_policy(struct sp_buf *text)
 {
 	unsigned int rules = below(9);
 
-	sp_buf_printf(text, "{\"version\": 1, \"default\": \"%s\", \"precedence\": \"%s\", \"rules\": [",
+	sp_buf_printf(text,
+		      "{\"version\": 1, \"default\": \"%s\", \"precedence\": \"%s\", \"rules\": [",
 		      below(2) ? "allow" : "deny", below(2) ? "first_match" : "deny_wins");
 	for (unsigned int i = 0; i < rules; i++) {
 		unsigned int targets = 1 + below(4);
@@ -156,7 +158,17 @@ static void random_policy(struct sp_buf *text)
 }
 
 static const char *const odd_names[] = {
-	"", ".", "a..b", "a b", "1.2.3.4", "a.b.", "A.Com", "10", "a.9", "x\\.com", "*.com",
+	"",
+	".",
+	"a..b",
+	"a b",
+	"1.2.3.4",
+	"a.b.",
+	"A.Com",
+	"10",
+	"a.9",
+	"x\\.com",
+	"*.com",
 	/* 42 labels */
 	"a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c.a.b.c",
 };
@@ -191,14 +203,16 @@ static bool same(const struct sp_decision *a, const struct sp_decision *b)
 static void differ(const char *what, const char *policy, const struct sp_query *query,
 		   const struct sp_decision *reference, const struct sp_decision *image)
 {
-	fail_msg("%s: name \"%s\" address %s port %u protocol %u\nreference: action %d rule %d reason "
+	fail_msg("%s: name \"%s\" address %s port %u protocol %u\nreference: action %d rule %d "
+		 "reason "
 		 "%d\nimage: action %d rule %d reason %d\npolicy: %s",
 		 what, query->name ? query->name : "-", query->has_addr ? "yes" : "no", query->port,
 		 query->protocol, reference->action, (int)reference->rule, reference->reason,
 		 image->action, (int)image->rule, image->reason, policy);
 }
 
-/* SP_ACL_TLS is on an ACL exactly if one of its entries has the flag; counts and slices are sound. */
+/* SP_ACL_TLS is on an ACL exactly if one of its entries has the flag; counts and slices are sound.
+ */
 static void check_image(const struct sp_image *image)
 {
 	assert_int_equal(image->conf.bucket_mask, image->buckets_len - 1);
@@ -226,7 +240,7 @@ static void compare(const struct sp_policy *policy, const struct sp_image *image
 		    const uint64_t seed[2], const char *text, unsigned long *matched)
 {
 	struct sp_decision reference, walked;
-	struct sp_buf name = { 0 };
+	struct sp_buf name = {0};
 	struct sp_query query;
 
 	random_query(&query, &name);
@@ -253,15 +267,15 @@ static void image_answers_as_the_reference(void **unused)
 
 	(void)unused;
 	clock_gettime(CLOCK_REALTIME, &now);
-	state = text_seed ? strtoull(text_seed, NULL, 0) :
-			    (uint64_t)now.tv_sec * 1000000007 + now.tv_nsec;
+	state = text_seed ? strtoull(text_seed, NULL, 0)
+			  : (uint64_t)now.tv_sec * 1000000007 + now.tv_nsec;
 	printf("SP_SEED=%" PRIu64 "\n", state);
 	while (done < pairs) {
-		uint64_t seed[2] = { next_random(), next_random() };
+		uint64_t seed[2] = {next_random(), next_random()};
 		struct sp_policy *policy = NULL;
 		struct sp_image *image = NULL;
 		struct sp_error *err = NULL;
-		struct sp_buf text = { 0 };
+		struct sp_buf text = {0};
 
 		random_policy(&text);
 		if (sp_policy_parse(text.data, text.len, "random", &policy, &err) < 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cmd_check.c - `sallyport check`: is a policy sound, what is odd about it, and can `run` enforce it?
+ * cmd_check.c - `sallyport check`: is a policy sound, what is odd about it, and can `run` enforce
+ * it?
  *
  * Errors and warnings are written as compilers write them, FILE:LINE:COLUMN first, so that editors
  * can jump there.
@@ -19,7 +20,8 @@
 static void usage(FILE *to)
 {
 	fprintf(to, "usage: sallyport check [--json] FILE...\n\n"
-		    "Reads policy files (\"-\": standard input), says whether they are sound and whether\n"
+		    "Reads policy files (\"-\": standard input), says whether they are sound and "
+		    "whether\n"
 		    "`sallyport run` can enforce them, and warns of what is seldom meant.\n\n"
 		    "options:\n"
 		    "  -j, --json  one JSON object per file on standard output\n"
@@ -64,7 +66,7 @@ static void json_error(struct sp_buf *out, const struct sp_error *e)
 
 static void print_json(const struct checked *c)
 {
-	struct sp_buf out = { 0 };
+	struct sp_buf out = {0};
 	char *text = NULL;
 
 	sp_buf_add(&out, "{");
@@ -75,8 +77,9 @@ static void print_json(const struct checked *c)
 	} else {
 		sp_buf_add(&out, ",\"ok\":true,");
 		json_text(&out, "name", sp_policy_name(c->policy));
-		sp_buf_printf(&out, ",\"rules\":%zu,\"targets\":%zu,\"run\":%s,\"run_needs\":",
-			      c->rules, c->targets, c->run_error ? "false" : "true");
+		sp_buf_printf(&out,
+			      ",\"rules\":%zu,\"targets\":%zu,\"run\":%s,\"run_needs\":", c->rules,
+			      c->targets, c->run_error ? "false" : "true");
 		if (c->run_error)
 			json_error(&out, c->run_error);
 		else
@@ -112,8 +115,8 @@ static void print_text(const struct checked *c)
 	       c->targets, c->targets == 1 ? "" : "s");
 	if (c->run_error) {
 		if (c->run_error->line)
-			printf("`sallyport run` cannot enforce it: line %d: %s\n", c->run_error->line,
-			       c->run_error->message);
+			printf("`sallyport run` cannot enforce it: line %d: %s\n",
+			       c->run_error->line, c->run_error->message);
 		else
 			printf("`sallyport run` cannot enforce it: %s\n", c->run_error->message);
 	} else {
@@ -124,7 +127,7 @@ static void print_text(const struct checked *c)
 /* The bounds of the compiled form are part of what a policy may be. */
 static int try_compile(struct checked *c)
 {
-	uint64_t seed[2] = { 0x53616c6c79706f72, 0x74 };
+	uint64_t seed[2] = {0x53616c6c79706f72, 0x74};
 	struct sp_image *image = NULL;
 	int r;
 
@@ -164,9 +167,9 @@ static int check(struct checked *c)
 int cmd_check(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int status = SP_EXIT_OK, option;
 	bool json = false;
@@ -190,7 +193,7 @@ int cmd_check(int argc, char **argv)
 		return SP_EXIT_USAGE;
 	}
 	for (; optind < argc; optind++) {
-		struct checked c = { .file = argv[optind] };
+		struct checked c = {.file = argv[optind]};
 		int r = check(&c);
 
 		if (r < 0 && !c.error)

@@ -17,20 +17,23 @@
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: sallyport explain [OPTION]... HOST[:PORT]\n\n"
-		    "Walks through the rules for one destination and says what is decided, and why.\n"
-		    "HOST is a name, an IPv4 address, or an IPv6 address (in brackets before a port).\n"
-		    "The port is 443 unless given.\n\n"
-		    "options:\n"
-		    "  -p, --policy FILE      the policy (\"-\": standard input); without it, only the\n"
-		    "                         rules given here\n"
-		    "  -a, --allow TARGET     allow, before the rules of the policy (repeatable)\n"
-		    "  -d, --deny TARGET      deny, before everything else (repeatable)\n"
-		    "      --default ANSWER   deny, allow or prompt, instead of what the policy says\n"
-		    "      --protocol WORD    tcp (default) or udp\n"
-		    "  -j, --json             one JSON object on standard output\n"
-		    "  -h, --help             this text\n\n"
-		    "exit status: 0 allowed, 1 denied (or somebody has to be asked), 2 bad usage or policy\n");
+	fprintf(to,
+		"usage: sallyport explain [OPTION]... HOST[:PORT]\n\n"
+		"Walks through the rules for one destination and says what is decided, and why.\n"
+		"HOST is a name, an IPv4 address, or an IPv6 address (in brackets before a port).\n"
+		"The port is 443 unless given.\n\n"
+		"options:\n"
+		"  -p, --policy FILE      the policy (\"-\": standard input); without it, only "
+		"the\n"
+		"                         rules given here\n"
+		"  -a, --allow TARGET     allow, before the rules of the policy (repeatable)\n"
+		"  -d, --deny TARGET      deny, before everything else (repeatable)\n"
+		"      --default ANSWER   deny, allow or prompt, instead of what the policy says\n"
+		"      --protocol WORD    tcp (default) or udp\n"
+		"  -j, --json             one JSON object on standard output\n"
+		"  -h, --help             this text\n\n"
+		"exit status: 0 allowed, 1 denied (or somebody has to be asked), 2 bad usage or "
+		"policy\n");
 }
 
 struct explain {
@@ -60,7 +63,7 @@ static int parse_port(const char *text, uint16_t *ret_port)
 
 static bool parse_addr(const char *text, uint8_t addr[16])
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
 
 	if (inet_pton(AF_INET6, text, addr) == 1)
 		return true;
@@ -80,7 +83,8 @@ static int parse_destination(struct explain *e, const char *text)
 		const char *end = strchr(text, ']');
 
 		if (!end || (end[1] && end[1] != ':')) {
-			sp_cli_error("%.80s: an IPv6 address and a port are written [ADDRESS]:PORT", text);
+			sp_cli_error("%.80s: an IPv6 address and a port are written [ADDRESS]:PORT",
+				     text);
 			return -EINVAL;
 		}
 		port = end[1] ? end + 2 : NULL;
@@ -112,7 +116,8 @@ static int parse_destination(struct explain *e, const char *text)
 	return 0;
 }
 
-static int make_policy(const struct explain *e, struct sp_policy **ret_policy, struct sp_error **err)
+static int make_policy(const struct explain *e, struct sp_policy **ret_policy,
+		       struct sp_error **err)
 {
 	struct sp_policy *policy = NULL;
 	int r;
@@ -122,7 +127,8 @@ static int make_policy(const struct explain *e, struct sp_policy **ret_policy, s
 	else
 		r = sp_policy_new(&policy, err);
 	if (r == 0)
-		r = sp_policy_prepend(policy, SP_ACTION_DENY, e->denies, e->denies_len, "--deny", err);
+		r = sp_policy_prepend(policy, SP_ACTION_DENY, e->denies, e->denies_len, "--deny",
+				      err);
 	if (r == 0)
 		r = sp_policy_prepend(policy, SP_ACTION_ALLOW, e->allows, e->allows_len, "--allow",
 				      err);
@@ -138,15 +144,15 @@ static int make_policy(const struct explain *e, struct sp_policy **ret_policy, s
 
 static const char *verdict(const struct sp_decision *decision)
 {
-	return decision->action == SP_ACTION_ALLOW ? "allowed" :
-	       decision->action == SP_ACTION_DENY  ? "denied" :
-						     "ask";
+	return decision->action == SP_ACTION_ALLOW  ? "allowed"
+	       : decision->action == SP_ACTION_DENY ? "denied"
+						    : "ask";
 }
 
 static const char *reason_text(enum sp_reason reason, bool token)
 {
 	static const char *const tokens[][2] = {
-#define X(code, token, text) { token, text },
+#define X(code, token, text) {token, text},
 		SP_REASONS(X)
 #undef X
 	};
@@ -190,7 +196,7 @@ static void json_decision(struct sp_buf *out, const struct sp_policy *policy,
 static int print_json(const struct explain *e, const struct sp_policy *policy, char **lines,
 		      const struct sp_decision *decision, const struct sp_decision *dns)
 {
-	struct sp_buf out = { 0 };
+	struct sp_buf out = {0};
 	char *text = NULL;
 
 	sp_buf_add(&out, "{");
@@ -237,7 +243,7 @@ static void say_rule(const struct sp_policy *policy, const struct sp_decision *d
 static void print_text(const struct explain *e, const struct sp_policy *policy, char **lines,
 		       const struct sp_decision *decision, const struct sp_decision *dns)
 {
-	struct sp_buf host = { 0 };
+	struct sp_buf host = {0};
 
 	for (size_t i = 0; lines[i]; i++)
 		printf("  %s\n", lines[i]);
@@ -253,7 +259,8 @@ static void print_text(const struct explain *e, const struct sp_policy *policy, 
 	printf("\n");
 	if (!e->query.name && decision->action != SP_ACTION_ALLOW &&
 	    decision->reason == SP_REASON_DEFAULT)
-		printf("(an address that DNS gave for an allowed name can be reached for that name)\n");
+		printf("(an address that DNS gave for an allowed name can be reached for that "
+		       "name)\n");
 	if (sp_policy_mode(policy) == SP_MODE_AUDIT_ONLY && decision->action != SP_ACTION_ALLOW)
 		printf("(audit_only: this would be reported, not blocked)\n");
 	sp_buf_free(&host);
@@ -263,7 +270,7 @@ static int explain(const struct explain *e)
 {
 	struct sp_policy *policy = NULL;
 	struct sp_error *err = NULL;
-	struct sp_decision decision, dns = { 0 };
+	struct sp_decision decision, dns = {0};
 	char **lines = NULL;
 	int r, status = SP_EXIT_USAGE;
 
@@ -294,14 +301,14 @@ static int explain(const struct explain *e)
 static int parse_options(struct explain *e, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "policy", required_argument, NULL, 'p' },
-		{ "allow", required_argument, NULL, 'a' },
-		{ "deny", required_argument, NULL, 'd' },
-		{ "default", required_argument, NULL, 'D' },
-		{ "protocol", required_argument, NULL, 'P' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"policy", required_argument, NULL, 'p'},
+		{"allow", required_argument, NULL, 'a'},
+		{"deny", required_argument, NULL, 'd'},
+		{"default", required_argument, NULL, 'D'},
+		{"protocol", required_argument, NULL, 'P'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -346,7 +353,7 @@ static int parse_options(struct explain *e, int argc, char **argv)
 
 int cmd_explain(int argc, char **argv)
 {
-	struct explain e = { .query = { .port = 443, .protocol = SP_PROTOCOL_TCP } };
+	struct explain e = {.query = {.port = 443, .protocol = SP_PROTOCOL_TCP}};
 	int status = SP_EXIT_USAGE, r;
 
 	e.allows = calloc(argc + 1, sizeof(*e.allows));

@@ -52,7 +52,7 @@ int sp_error_wrap(struct sp_error **err, int code, const char *format, ...)
 
 char *sp_error_text(const struct sp_error *err)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	char *text = NULL;
 
 	if (!err)

@@ -2,10 +2,10 @@
 /*
  * policy_compile.c - from the model of a policy to what the kernel maps are filled with.
  *
- * A *grant* is one rule (by evaluation order) as it applies to one kind of target with one port. What
- * applies to a set of names is a list of grants, sorted, so the first is asked first; lists, the ACLs
- * made of them and the nodes that point to ACLs are all interned, which is what keeps a policy of a
- * million names at one slot of 16 bytes a name.
+ * A *grant* is one rule (by evaluation order) as it applies to one kind of target with one port.
+ *What applies to a set of names is a list of grants, sorted, so the first is asked first; lists,
+ *the ACLs made of them and the nodes that point to ACLs are all interned, which is what keeps a
+ *policy of a million names at one slot of 16 bytes a name.
  *
  * Wildcards are folded downwards. For a suffix S whose nearest ancestor with wildcards is A:
  *	many(S) = many(A) + the grants of `**.S`
@@ -47,7 +47,7 @@ struct intern {
 	uint32_t len, size;
 	struct intern_slot {
 		uint32_t id, hash;
-	} *slots;
+	} * slots;
 	size_t slots_len;
 };
 
@@ -154,9 +154,9 @@ static int intern_add(struct intern *t, const void *elements, uint32_t count, ui
 		t->pool_size *= 2;
 	}
 	memcpy(t->pool + t->pool_len * t->element, elements, bytes);
-	t->slices[t->len] = (struct slice){ t->pool_len, count };
+	t->slices[t->len] = (struct slice){t->pool_len, count};
 	t->pool_len += count;
-	t->slots[at] = (struct intern_slot){ t->len, hash };
+	t->slots[at] = (struct intern_slot){t->len, hash};
 	*ret_id = t->len++;
 	return 0;
 }
@@ -168,10 +168,10 @@ struct item {
 	uint64_t hash; /* of its suffix */
 	uint64_t grant;
 	const struct sp_target *target;
-	uint32_t ancestor;  /* nearest wild suffix above; 0: none */
-	uint8_t type;	    /* SP_TARGET_EXACT, _ONE or _MANY */
-	uint8_t labels;	    /* of the suffix */
-	bool parent;	    /* the ancestor is one label above */
+	uint32_t ancestor; /* nearest wild suffix above; 0: none */
+	uint8_t type;	   /* SP_TARGET_EXACT, _ONE or _MANY */
+	uint8_t labels;	   /* of the suffix */
+	bool parent;	   /* the ancestor is one label above */
 };
 
 /* A suffix that has wildcards. */
@@ -239,8 +239,9 @@ static bool reachable(const struct sp_acl_entry *entries, uint32_t count, uint32
 		uint32_t next = port;
 
 		for (uint32_t i = 0; i < count; i++)
-			if (entries[i].action == SP_ACTION_DENY && (entries[i].protocols & protocol) &&
-			    entries[i].port_low <= port && entries[i].port_high >= next)
+			if (entries[i].action == SP_ACTION_DENY &&
+			    (entries[i].protocols & protocol) && entries[i].port_low <= port &&
+			    entries[i].port_high >= next)
 				next = (uint32_t)entries[i].port_high + 1;
 		if (next == port)
 			return true;
@@ -257,7 +258,8 @@ static void decide_dns(const struct compiler *c, const struct sp_acl_entry *entr
 
 		if (e->action == SP_ACTION_DENY)
 			continue;
-		for (uint8_t protocol = SP_PROTOCOL_TCP; protocol <= SP_PROTOCOL_UDP; protocol <<= 1) {
+		for (uint8_t protocol = SP_PROTOCOL_TCP; protocol <= SP_PROTOCOL_UDP;
+		     protocol <<= 1) {
 			if (!(e->protocols & protocol) ||
 			    !reachable(entries, i, e->port_low, e->port_high, protocol))
 				continue;
@@ -692,8 +694,8 @@ static int compare_items(const void *a, const void *b)
 }
 
 /*
- * Sorts c->items into c->sorted by hash. The hashes are keyed and so spread evenly: one pass puts each
- * item within a few places of where it belongs.
+ * Sorts c->items into c->sorted by hash. The hashes are keyed and so spread evenly: one pass puts
+ * each item within a few places of where it belongs.
  */
 static int sort_items(struct compiler *c)
 {
@@ -746,7 +748,7 @@ static size_t group_len(const struct compiler *c, size_t from)
 
 static int fold_wilds(struct compiler *c)
 {
-	uint32_t starts[SP_LABELS_MAX + 2] = { 0 };
+	uint32_t starts[SP_LABELS_MAX + 2] = {0};
 
 	c->wild_order = calloc(c->wilds_len, sizeof(*c->wild_order));
 	if (!c->wild_order)
@@ -835,8 +837,8 @@ static int fill_buckets(struct compiler *c, const struct sp_slot *slots, size_t 
 	while (buckets_len * BUCKET_LOAD < len)
 		buckets_len *= 2;
 	for (;; buckets_len *= 2) {
-		struct sp_bucket *buckets = aligned_alloc(sizeof(*buckets),
-							  buckets_len * sizeof(*buckets));
+		struct sp_bucket *buckets =
+			aligned_alloc(sizeof(*buckets), buckets_len * sizeof(*buckets));
 		size_t i;
 
 		if (!buckets)

@@ -155,7 +155,7 @@ int sp_policy_decide(const struct sp_policy *policy, const struct sp_query *quer
 		enum sp_reason bad = prepare_name(query->name, name);
 
 		if (bad != SP_REASON_NONE) {
-			*ret_decision = (struct sp_decision){ SP_ACTION_DENY, SP_RULE_DEFAULT, bad };
+			*ret_decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, bad};
 			return 0;
 		}
 		asked.name = name;
@@ -246,7 +246,7 @@ int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 			 struct sp_decision *ret_decision)
 {
 	SP_CLEANUP(sp_cleanup_free) uint32_t *ports = NULL;
-	struct sp_query query = { 0 };
+	struct sp_query query = {0};
 	uint32_t best = SP_RULE_DEFAULT;
 	char name[SP_ASK_MAX];
 	enum sp_reason bad;
@@ -256,7 +256,7 @@ int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 
 	bad = prepare_name(text, name);
 	if (bad != SP_REASON_NONE) {
-		*ret_decision = (struct sp_decision){ SP_ACTION_DENY, SP_RULE_DEFAULT, bad };
+		*ret_decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, bad};
 		return 0;
 	}
 	query.name = name;
@@ -291,9 +291,9 @@ int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 
 static const char *action_text(enum sp_action action)
 {
-	return action == SP_ACTION_ALLOW ? "allowed" :
-	       action == SP_ACTION_DENY	 ? "denied" :
-					   "asked about";
+	return action == SP_ACTION_ALLOW  ? "allowed"
+	       : action == SP_ACTION_DENY ? "denied"
+					  : "asked about";
 }
 
 static int explain_rule(struct sp_lines *lines, const struct sp_policy *policy, uint32_t index,
@@ -334,7 +334,7 @@ int sp_policy_explain(const struct sp_policy *policy, const struct sp_query *que
 #undef X
 	};
 	struct sp_query asked = *query;
-	struct sp_lines lines = { 0 };
+	struct sp_lines lines = {0};
 	struct sp_decision decision;
 	char name[SP_ASK_MAX];
 	bool over = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* policy_image.c - decisions from a compiled policy, by the walk that the BPF programs are built of. */
+/* policy_image.c - decisions from a compiled policy, by the walk that the BPF programs are built
+ * of. */
 #include <errno.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 static int name_acl(const struct sp_image *image, const uint64_t seed[2], const char *text,
 		    uint32_t *ret_acl)
 {
-	struct sp_tables tables = { .image = image };
+	struct sp_tables tables = {.image = image};
 	struct sp_name name;
 	char ascii[SP_ASK_MAX];
 	size_t len;
@@ -75,13 +76,13 @@ static uint32_t addr_acl(const struct sp_image *image, const uint8_t addr[16])
 
 static void bad_name(struct sp_decision *decision, int reason)
 {
-	*decision = (struct sp_decision){ SP_ACTION_DENY, SP_RULE_DEFAULT, -reason };
+	*decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, -reason};
 }
 
 int sp_image_decide(const struct sp_image *image, const uint64_t seed[2],
 		    const struct sp_query *query, struct sp_decision *ret_decision)
 {
-	struct sp_tables tables = { .image = image };
+	struct sp_tables tables = {.image = image};
 	struct sp_match match;
 	uint32_t acl = 0;
 	int r;
@@ -124,7 +125,7 @@ int sp_image_decide_dns(const struct sp_image *image, const uint64_t seed[2], co
 		ret_decision->action = image->acls[acl].dns_action;
 		ret_decision->rule = image->acls[acl].dns_rule;
 	}
-	ret_decision->reason = ret_decision->rule == SP_RULE_DEFAULT ? SP_REASON_DEFAULT :
-								       SP_REASON_RULE;
+	ret_decision->reason =
+		ret_decision->rule == SP_RULE_DEFAULT ? SP_REASON_DEFAULT : SP_REASON_RULE;
 	return 0;
 }

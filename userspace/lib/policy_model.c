@@ -93,7 +93,7 @@ static struct sp_strmap_slot *strmap_slot(const struct sp_strmap *map, const cha
 
 static int strmap_grow(struct sp_strmap *map)
 {
-	struct sp_strmap bigger = { .size = map->size ? map->size * 2 : 16, .used = map->used };
+	struct sp_strmap bigger = {.size = map->size ? map->size * 2 : 16, .used = map->used};
 
 	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
 	if (!bigger.slots)
@@ -181,69 +181,69 @@ void sp_strings_free(char **strings)
 /* ---- words ---------------------------------------------------------------------------------- */
 
 const struct sp_word sp_words_mode[] = {
-	{ "enforce", SP_MODE_ENFORCE },
-	{ "audit_only", SP_MODE_AUDIT_ONLY },
-	{ NULL, 0 },
+	{"enforce", SP_MODE_ENFORCE},
+	{"audit_only", SP_MODE_AUDIT_ONLY},
+	{NULL, 0},
 };
 const struct sp_word sp_words_default[] = {
-	{ "deny", SP_ACTION_DENY },
-	{ "allow", SP_ACTION_ALLOW },
-	{ "prompt", SP_ACTION_ASK },
-	{ NULL, 0 },
+	{"deny", SP_ACTION_DENY},
+	{"allow", SP_ACTION_ALLOW},
+	{"prompt", SP_ACTION_ASK},
+	{NULL, 0},
 };
 const struct sp_word sp_words_precedence[] = {
-	{ "first_match", SP_FIRST_MATCH },
-	{ "deny_wins", SP_DENY_WINS },
-	{ NULL, 0 },
+	{"first_match", SP_FIRST_MATCH},
+	{"deny_wins", SP_DENY_WINS},
+	{NULL, 0},
 };
 const struct sp_word sp_words_sni[] = {
-	{ "require", SP_SNI_REQUIRE },
-	{ "verify", SP_SNI_VERIFY },
-	{ "off", SP_SNI_OFF },
-	{ NULL, 0 },
+	{"require", SP_SNI_REQUIRE},
+	{"verify", SP_SNI_VERIFY},
+	{"off", SP_SNI_OFF},
+	{NULL, 0},
 };
 const struct sp_word sp_words_ech[] = {
-	{ "outer", SP_ECH_OUTER },
-	{ "deny", SP_ECH_DENY },
-	{ NULL, 0 },
+	{"outer", SP_ECH_OUTER},
+	{"deny", SP_ECH_DENY},
+	{NULL, 0},
 };
 const struct sp_word sp_words_quic[] = {
-	{ "deny", SP_QUIC_DENY },
-	{ "inspect", SP_QUIC_INSPECT },
-	{ NULL, 0 },
+	{"deny", SP_QUIC_DENY},
+	{"inspect", SP_QUIC_INSPECT},
+	{NULL, 0},
 };
 const struct sp_word sp_words_loopback[] = {
-	{ "own", SP_LOOPBACK_OWN },
-	{ "allow", SP_LOOPBACK_ALLOW },
-	{ "deny", SP_LOOPBACK_DENY },
-	{ NULL, 0 },
+	{"own", SP_LOOPBACK_OWN},
+	{"allow", SP_LOOPBACK_ALLOW},
+	{"deny", SP_LOOPBACK_DENY},
+	{NULL, 0},
 };
 const struct sp_word sp_words_inbound[] = {
-	{ "allow", SP_INBOUND_ALLOW },
-	{ "deny", SP_INBOUND_DENY },
-	{ NULL, 0 },
+	{"allow", SP_INBOUND_ALLOW},
+	{"deny", SP_INBOUND_DENY},
+	{NULL, 0},
 };
 const struct sp_word sp_words_denied_answer[] = {
-	{ "nxdomain", SP_ANSWER_NXDOMAIN },
-	{ "refused", SP_ANSWER_REFUSED },
-	{ NULL, 0 },
+	{"nxdomain", SP_ANSWER_NXDOMAIN},
+	{"refused", SP_ANSWER_REFUSED},
+	{NULL, 0},
 };
 const struct sp_word sp_words_approvals[] = {
-	{ "below_deny", SP_APPROVALS_BELOW_DENY },
-	{ "override", SP_APPROVALS_OVERRIDE },
-	{ NULL, 0 },
+	{"below_deny", SP_APPROVALS_BELOW_DENY},
+	{"override", SP_APPROVALS_OVERRIDE},
+	{NULL, 0},
 };
 const struct sp_word sp_words_protocol[] = {
-	{ "tcp", SP_PROTOCOL_TCP },
-	{ "udp", SP_PROTOCOL_UDP },
-	{ NULL, 0 },
+	{"tcp", SP_PROTOCOL_TCP},
+	{"udp", SP_PROTOCOL_UDP},
+	{NULL, 0},
 };
 const struct sp_word sp_words_kind[] = {
-	{ "allow", SP_RULE_ALLOW },
-	{ "deny", SP_RULE_DENY },
-	{ "decide", SP_RULE_DECIDE },
-	{ "prompt", SP_RULE_PROMPT },
-	{ NULL, 0 },
+	{"allow", SP_RULE_ALLOW},
+	{"deny", SP_RULE_DENY},
+	{"decide", SP_RULE_DECIDE},
+	{"prompt", SP_RULE_PROMPT},
+	{NULL, 0},
 };
 
 #define WORD_MAX 40
@@ -288,7 +288,9 @@ const char *sp_word_nearest(const struct sp_word *words, const char *text)
 	if (len == 0 || len > WORD_MAX)
 		return NULL;
 	for (size_t i = 0; i <= len; i++)
-		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i] == '-' ? '_' : text[i];
+		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20
+			   : text[i] == '-'		    ? '_'
+							    : text[i];
 	for (; words->name; words++) {
 		size_t longer = strlen(words->name) > len ? strlen(words->name) : len;
 		size_t d = distance(lower, words->name);
@@ -305,7 +307,7 @@ const char *sp_word_nearest(const struct sp_word *words, const char *text)
 int sp_word_parse(const struct sp_word *words, const char *what, const char *text, int *ret_value,
 		  struct sp_error **err)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	SP_CLEANUP(sp_cleanup_free) char *list = NULL;
 	const char *nearest;
 
@@ -320,7 +322,10 @@ int sp_word_parse(const struct sp_word *words, const char *what, const char *tex
 		return sp_error_set(err, -EINVAL, "%s cannot be %s; did you mean \"%s\"?", what,
 				    sp_quote(text).text, nearest);
 	for (const struct sp_word *word = words; word->name; word++)
-		sp_buf_printf(&buf, "%s\"%s\"", word == words ? "" : word[1].name ? ", " : " or ",
+		sp_buf_printf(&buf, "%s\"%s\"",
+			      word == words  ? ""
+			      : word[1].name ? ", "
+					     : " or ",
 			      word->name);
 	if (sp_buf_take(&buf, &list) < 0)
 		return sp_error_set(err, -ENOMEM, "out of memory");
@@ -375,9 +380,9 @@ void sp_rule_clear(struct sp_rule *rule)
 
 enum sp_action sp_rule_action(const struct sp_rule *rule)
 {
-	return rule->kind == SP_RULE_ALLOW ? SP_ACTION_ALLOW :
-	       rule->kind == SP_RULE_DENY  ? SP_ACTION_DENY :
-					     SP_ACTION_ASK;
+	return rule->kind == SP_RULE_ALLOW  ? SP_ACTION_ALLOW
+	       : rule->kind == SP_RULE_DENY ? SP_ACTION_DENY
+					    : SP_ACTION_ASK;
 }
 
 size_t sp_rule_ports(const struct sp_rule *rule, const struct sp_target *target,
@@ -385,7 +390,7 @@ size_t sp_rule_ports(const struct sp_rule *rule, const struct sp_target *target,
 {
 	*ret_ports = one;
 	if (target->port) {
-		one[0] = (struct sp_ports){ target->port, target->port };
+		one[0] = (struct sp_ports){target->port, target->port};
 		return 1;
 	}
 	if (rule->ports) {
@@ -393,11 +398,11 @@ size_t sp_rule_ports(const struct sp_rule *rule, const struct sp_target *target,
 		return rule->ports_len;
 	}
 	if (rule->kind == SP_RULE_DENY || target->kind == SP_TARGET_ADDR) {
-		one[0] = (struct sp_ports){ 0, 65535 };
+		one[0] = (struct sp_ports){0, 65535};
 		return 1;
 	}
-	one[0] = (struct sp_ports){ 80, 80 };
-	one[1] = (struct sp_ports){ 443, 443 };
+	one[0] = (struct sp_ports){80, 80};
+	one[1] = (struct sp_ports){443, 443};
 	return 2;
 }
 
@@ -474,9 +479,9 @@ int sp_rule_make_id(struct sp_policy *policy, struct sp_rule *rule)
 		snprintf(number, sizeof(number), "%u-%u", rule->ports[i].low, rule->ports[i].high);
 		hash = hash_text(hash, number);
 	}
-	hash = hash_text(hash, rule->protocols == SP_PROTOCOL_ANY ? "any" :
-			       rule->protocols == SP_PROTOCOL_TCP ? "tcp" :
-								    "udp");
+	hash = hash_text(hash, rule->protocols == SP_PROTOCOL_ANY   ? "any"
+			       : rule->protocols == SP_PROTOCOL_TCP ? "tcp"
+								    : "udp");
 	if (rule->http) {
 		for (size_t i = 0; rule->http->methods && rule->http->methods[i]; i++)
 			hash = hash_text(hash, rule->http->methods[i]);
@@ -528,7 +533,7 @@ int sp_policy_order(const struct sp_policy *policy, uint32_t **ret_order)
 
 int sp_policy_new(struct sp_policy **ret_policy, struct sp_error **err)
 {
-	static const uint16_t types[] = { 1, 28, 5, 65, 64, 33, 15, 16, 12, 6, 2 };
+	static const uint16_t types[] = {1, 28, 5, 65, 64, 33, 15, 16, 12, 6, 2};
 	struct sp_policy *policy = calloc(1, sizeof(*policy));
 
 	if (!policy)
@@ -637,7 +642,7 @@ int sp_policy_set_mode(struct sp_policy *policy, const char *value, struct sp_er
 
 int sp_policy_add_resolver(struct sp_policy *policy, const char *text, struct sp_error **err)
 {
-	struct sp_resolver resolver = { .system = strcmp(text, "system") == 0 };
+	struct sp_resolver resolver = {.system = strcmp(text, "system") == 0};
 	uint8_t prefix;
 	int r;
 
@@ -688,10 +693,10 @@ int sp_policy_resolve_system(struct sp_policy *policy, const char *const *addres
 	for (size_t i = 0; r == 0 && i < old_len; i++) {
 		if (old[i].system) {
 			for (size_t j = 0; r == 0 && j < addresses_len; j++)
-				r = strcmp(addresses[j], "system") == 0 ?
-					    sp_error_set(err, -EINVAL,
-							 "\"system\" is not an address") :
-					    sp_policy_add_resolver(policy, addresses[j], err);
+				r = strcmp(addresses[j], "system") == 0
+					    ? sp_error_set(err, -EINVAL,
+							   "\"system\" is not an address")
+					    : sp_policy_add_resolver(policy, addresses[j], err);
 			continue;
 		}
 		if (policy->resolvers_len == SP_RESOLVERS_MAX) {

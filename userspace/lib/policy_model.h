@@ -36,7 +36,7 @@ struct sp_strmap {
 		const char *key; /* NULL: free */
 		uint32_t hash;
 		uint32_t value;
-	} *slots;
+	} * slots;
 	size_t size, used;
 };
 

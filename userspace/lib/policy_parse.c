@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * policy_parse.c - from the text of a policy to its model. The only file that sees the JSON library.
+ * policy_parse.c - from the text of a policy to its model. The only file that sees the JSON
+ * library.
  *
- * The text is first scanned by policy_scan.c (strict syntax, bounds), then made a tree by cJSON, then
- * read key by key: a key that no table here lists is an error. An error found in the tree is placed
- * by the number of its value in document order, in which tree and text agree.
+ * The text is first scanned by policy_scan.c (strict syntax, bounds), then made a tree by cJSON,
+ * then read key by key: a key that no table here lists is an error. An error found in the tree is
+ * placed by the number of its value in document order, in which tree and text agree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -84,12 +85,12 @@ static int no_memory(struct reader *rd)
 
 static const char *type_name(const cJSON *item)
 {
-	return cJSON_IsString(item) ? "a string" :
-	       cJSON_IsNumber(item) ? "a number" :
-	       cJSON_IsObject(item) ? "an object" :
-	       cJSON_IsArray(item)  ? "a list" :
-	       cJSON_IsNull(item)   ? "null" :
-				      "true or false";
+	return cJSON_IsString(item)   ? "a string"
+	       : cJSON_IsNumber(item) ? "a number"
+	       : cJSON_IsObject(item) ? "an object"
+	       : cJSON_IsArray(item)  ? "a list"
+	       : cJSON_IsNull(item)   ? "null"
+				      : "true or false";
 }
 
 static int wrong_type(struct reader *rd, const cJSON *item, const char *wanted)
@@ -196,7 +197,7 @@ struct key {
 
 static int unknown_key(struct reader *rd, const cJSON *item, const struct key *keys)
 {
-	struct sp_word words[32] = { 0 };
+	struct sp_word words[32] = {0};
 	const char *nearest;
 
 	for (size_t i = 0; keys[i].name && i < 31; i++)
@@ -234,7 +235,7 @@ static int duplicate_key(struct reader *rd, const cJSON *item)
 
 static int check_object(struct reader *rd, const cJSON *object)
 {
-	struct sp_strmap map = { 0 };
+	struct sp_strmap map = {0};
 	size_t n = 0;
 	int r = 0;
 
@@ -294,8 +295,10 @@ static int read_kind(struct reader *rd, const cJSON *item)
 	int kind = SP_RULE_ALLOW;
 
 	if (rd->targets)
-		return fail_key(rd, item, "a rule is one of allow, deny, decide and prompt; this one "
-				"is \"%s\" already", rd->targets->string);
+		return fail_key(rd, item,
+				"a rule is one of allow, deny, decide and prompt; this one "
+				"is \"%s\" already",
+				rd->targets->string);
 	while (strcmp(sp_words_kind[kind].name, item->string) != 0)
 		kind++;
 	rd->targets = item;
@@ -312,13 +315,13 @@ static int read_port(struct reader *rd, const cJSON *item, struct sp_ports *ret)
 
 	if (cJSON_IsNumber(item)) {
 		r = read_number(rd, item, 1, 65535, &port);
-		*ret = (struct sp_ports){ port, port };
+		*ret = (struct sp_ports){port, port};
 		return r;
 	}
 	if (!cJSON_IsString(item))
 		return wrong_type(rd, item, "a port, \"a-b\" or \"*\"");
 	if (strcmp(item->valuestring, "*") == 0) {
-		*ret = (struct sp_ports){ 0, 65535 };
+		*ret = (struct sp_ports){0, 65535};
 		return 0;
 	}
 	if (strlen(item->valuestring) > 11 ||
@@ -332,7 +335,7 @@ static int read_port(struct reader *rd, const cJSON *item, struct sp_ports *ret)
 	if (low > high)
 		return fail(rd, item, "%s: the range runs backwards",
 			    sp_quote(item->valuestring).text);
-	*ret = (struct sp_ports){ low, high };
+	*ret = (struct sp_ports){low, high};
 	return 0;
 }
 
@@ -422,7 +425,8 @@ static int read_id(struct reader *rd, const cJSON *item)
 	if (r < 0)
 		return r;
 	if (!*rd->rule->id ||
-	    strspn(rd->rule->id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") !=
+	    strspn(rd->rule->id,
+		   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") !=
 		    strlen(rd->rule->id))
 		return fail(rd, item, "an id is made of letters, digits and _ . : -");
 	used = sp_strmap_get(&rd->policy->ids, rd->rule->id);
@@ -507,10 +511,10 @@ static int read_channel(struct reader *rd, const cJSON *item)
 static int read_by(struct reader *rd, const cJSON *item)
 {
 	static const struct key keys[] = {
-		{ "unix", read_unix },
-		{ "command", read_command },
-		{ "channel", read_channel },
-		{ NULL, NULL },
+		{"unix", read_unix},
+		{"command", read_command},
+		{"channel", read_channel},
+		{NULL, NULL},
 	};
 	int r = rule_decide(rd, item);
 
@@ -540,8 +544,8 @@ static int read_context_messages(struct reader *rd, const cJSON *item)
 {
 	int r = rule_decide(rd, item);
 
-	return r < 0 ? r :
-		       read_number(rd, item, 0, CONTEXT_MESSAGES_MAX,
+	return r < 0 ? r
+		     : read_number(rd, item, 0, CONTEXT_MESSAGES_MAX,
 				   &rd->rule->ask->context_messages);
 }
 
@@ -592,23 +596,23 @@ static int read_targets(struct reader *rd)
 static int read_rule(struct reader *rd, const cJSON *item)
 {
 	static const struct key keys[] = {
-		{ "allow", read_kind },
-		{ "deny", read_kind },
-		{ "decide", read_kind },
-		{ "prompt", read_kind },
-		{ "ports", read_ports },
-		{ "protocol", read_protocol },
-		{ "methods", read_methods },
-		{ "path_glob", read_path_glob },
-		{ "id", read_id },
-		{ "note", read_note },
-		{ "tls", read_tls_ports },
-		{ "by", read_by },
-		{ "timeout_ms", read_timeout },
-		{ "cache", read_cache },
-		{ "context_messages", read_context_messages },
-		{ "context_metadata", read_context_metadata },
-		{ NULL, NULL },
+		{"allow", read_kind},
+		{"deny", read_kind},
+		{"decide", read_kind},
+		{"prompt", read_kind},
+		{"ports", read_ports},
+		{"protocol", read_protocol},
+		{"methods", read_methods},
+		{"path_glob", read_path_glob},
+		{"id", read_id},
+		{"note", read_note},
+		{"tls", read_tls_ports},
+		{"by", read_by},
+		{"timeout_ms", read_timeout},
+		{"cache", read_cache},
+		{"context_messages", read_context_messages},
+		{"context_metadata", read_context_metadata},
+		{NULL, NULL},
 	};
 	struct sp_rule *rule = rd->rule;
 	int r;
@@ -762,9 +766,9 @@ static int read_denied_answer(struct reader *rd, const cJSON *item)
 static int read_query_type(struct reader *rd, const cJSON *item)
 {
 	static const struct sp_word types[] = {
-		{ "A", 1 },	{ "AAAA", 28 }, { "CNAME", 5 }, { "HTTPS", 65 }, { "SVCB", 64 },
-		{ "SRV", 33 },	{ "MX", 15 },	{ "TXT", 16 },	{ "PTR", 12 },	 { "SOA", 6 },
-		{ "NS", 2 },	{ "CAA", 257 }, { NULL, 0 },
+		{"A", 1},    {"AAAA", 28}, {"CNAME", 5}, {"HTTPS", 65}, {"SVCB", 64},
+		{"SRV", 33}, {"MX", 15},   {"TXT", 16},	 {"PTR", 12},	{"SOA", 6},
+		{"NS", 2},   {"CAA", 257}, {NULL, 0},
 	};
 	unsigned int number = 0;
 	int type = -1;
@@ -776,12 +780,14 @@ static int read_query_type(struct reader *rd, const cJSON *item)
 		if (strcmp(word->name, item->valuestring) == 0)
 			type = word->value;
 	/* RFC 3597 5 */
-	if (type < 0 && strlen(item->valuestring) <= 9 && strncmp(item->valuestring, "TYPE", 4) == 0 &&
-	    item->valuestring[4] >= '0' && item->valuestring[4] <= '9' &&
+	if (type < 0 && strlen(item->valuestring) <= 9 &&
+	    strncmp(item->valuestring, "TYPE", 4) == 0 && item->valuestring[4] >= '0' &&
+	    item->valuestring[4] <= '9' &&
 	    sscanf(item->valuestring + 4, "%u%c", &number, &rest) == 1)
 		type = number;
 	if (type < 0)
-		return fail(rd, item, "%s is no query type known here; they are A, AAAA, CNAME, HTTPS, "
+		return fail(rd, item,
+			    "%s is no query type known here; they are A, AAAA, CNAME, HTTPS, "
 			    "SVCB, SRV, MX, TXT, PTR, SOA, NS, CAA and TYPEn",
 			    sp_quote(item->valuestring).text);
 	if (type < 1 || type >= 256 + 64)
@@ -818,14 +824,10 @@ static int read_max_ttl(struct reader *rd, const cJSON *item)
 static int read_dns(struct reader *rd, const cJSON *item)
 {
 	static const struct key keys[] = {
-		{ "resolvers", read_resolvers },
-		{ "private_answers", read_private },
-		{ "static", read_static },
-		{ "denied_answer", read_denied_answer },
-		{ "query_types", read_query_types },
-		{ "min_ttl", read_min_ttl },
-		{ "max_ttl", read_max_ttl },
-		{ NULL, NULL },
+		{"resolvers", read_resolvers},	   {"private_answers", read_private},
+		{"static", read_static},	   {"denied_answer", read_denied_answer},
+		{"query_types", read_query_types}, {"min_ttl", read_min_ttl},
+		{"max_ttl", read_max_ttl},	   {NULL, NULL},
 	};
 	int r = read_object(rd, item, keys);
 
@@ -856,9 +858,9 @@ static int read_ech(struct reader *rd, const cJSON *item)
 static int read_tls(struct reader *rd, const cJSON *item)
 {
 	static const struct key keys[] = {
-		{ "sni", read_sni },
-		{ "ech", read_ech },
-		{ NULL, NULL },
+		{"sni", read_sni},
+		{"ech", read_ech},
+		{NULL, NULL},
 	};
 
 	return read_object(rd, item, keys);
@@ -949,29 +951,30 @@ static int read_limits(struct reader *rd, const cJSON *item)
 	if (!cJSON_IsObject(item))
 		return wrong_type(rd, item, "an object");
 	if (item->child)
-		return fail_key(rd, item->child, "there are no quotas yet: \"limits\" must be empty");
+		return fail_key(rd, item->child,
+				"there are no quotas yet: \"limits\" must be empty");
 	return 0;
 }
 
 static int read_document(struct reader *rd)
 {
 	static const struct key keys[] = {
-		{ "version", read_version },
-		{ "name", read_name },
-		{ "description", read_description },
-		{ "mode", read_mode },
-		{ "default", read_default },
-		{ "precedence", read_precedence },
-		{ "rules", read_rules },
-		{ "dns", read_dns },
-		{ "tls", read_tls },
-		{ "quic", read_quic },
-		{ "loopback", read_loopback },
-		{ "inbound", read_inbound },
-		{ "approvals", read_approvals },
-		{ "limits", read_limits },
-		{ "$schema", read_schema },
-		{ NULL, NULL },
+		{"version", read_version},
+		{"name", read_name},
+		{"description", read_description},
+		{"mode", read_mode},
+		{"default", read_default},
+		{"precedence", read_precedence},
+		{"rules", read_rules},
+		{"dns", read_dns},
+		{"tls", read_tls},
+		{"quic", read_quic},
+		{"loopback", read_loopback},
+		{"inbound", read_inbound},
+		{"approvals", read_approvals},
+		{"limits", read_limits},
+		{"$schema", read_schema},
+		{NULL, NULL},
 	};
 	bool version = false;
 	int r;
@@ -1003,9 +1006,9 @@ static int too_large(const char *source, struct sp_error **err)
 int sp_policy_parse(const char *text, size_t len, const char *source, struct sp_policy **ret_policy,
 		    struct sp_error **err)
 {
-	struct reader rd = { .text = text, .len = len, .source = source, .err = err };
-	struct sp_scan_rules rules = { 0 };
-	struct sp_scan_line at = { 0, 1, 1 };
+	struct reader rd = {.text = text, .len = len, .source = source, .err = err};
+	struct sp_scan_rules rules = {0};
+	struct sp_scan_line at = {0, 1, 1};
 	cJSON *root = NULL;
 	int r;
 

@@ -18,7 +18,7 @@
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
-static const uint8_t v4_mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 bool sp_addr_is_v4(const uint8_t addr[16])
 {
@@ -118,8 +118,10 @@ int sp_prefix_parse(const char *text, bool whole, uint8_t ret_addr[16], uint8_t 
 			inet_ntop(AF_INET, masked + 12, right, sizeof(right));
 		else
 			inet_ntop(AF_INET6, masked, right, sizeof(right));
-		return sp_error_set(err, -EINVAL, "%s has bits set behind the prefix; the network is "
-				    "%s/%u", sp_quote(text).text, right, bits - offset);
+		return sp_error_set(err, -EINVAL,
+				    "%s has bits set behind the prefix; the network is "
+				    "%s/%u",
+				    sp_quote(text).text, right, bits - offset);
 	}
 	memcpy(ret_addr, addr, 16);
 	*ret_prefix = bits;
@@ -281,7 +283,8 @@ static int normalize(const char *whole, const char *text, size_t len, bool wildc
 			return sp_error_set(err, -EINVAL, "%s has an empty label",
 					    sp_quote(whole).text);
 		if (stars && !wildcards)
-			return sp_error_set(err, -EINVAL, "%s: a pattern cannot stand here, only a name",
+			return sp_error_set(err, -EINVAL,
+					    "%s: a pattern cannot stand here, only a name",
 					    sp_quote(whole).text);
 		if (!ascii) {
 			const char *why = "";
@@ -339,7 +342,8 @@ static int normalize(const char *whole, const char *text, size_t len, bool wildc
 	if (looks_numeric(out + last, at - last))
 		return sp_error_set(err, -EINVAL,
 				    "%s is neither a name (its last label is a number) nor an IP "
-				    "address in its usual form", sp_quote(whole).text);
+				    "address in its usual form",
+				    sp_quote(whole).text);
 	*ret_len = at;
 	if (glob) {
 		target->kind = SP_TARGET_GLOB;
@@ -389,7 +393,7 @@ static int parse_port(const char *whole, const char *text, uint16_t *ret_port,
 int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *ret_target,
 		    struct sp_error **err)
 {
-	struct sp_target target = { 0 };
+	struct sp_target target = {0};
 	const char *colon = NULL;
 	size_t len = 0, colons = 0, slashes = 0, name_len = 0, host_len;
 	char out[TEXT_MAX + 1];
@@ -414,7 +418,8 @@ int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *
 	if (strpbrk(text, " \t\r\n\v\f"))
 		return sp_error_set(err, -EINVAL, "%s has white space", sp_quote(text).text);
 	if (slashes && strstr(text, "://"))
-		return sp_error_set(err, -EINVAL, "%s is a URL; a target is a host name or an address",
+		return sp_error_set(err, -EINVAL,
+				    "%s is a URL; a target is a host name or an address",
 				    sp_quote(text).text);
 	target.kind = SP_TARGET_ADDR;
 	if (text[0] == '[') {
@@ -431,7 +436,8 @@ int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *
 			if (r < 0)
 				return r;
 		} else if (end[1]) {
-			return sp_error_set(err, -EINVAL, "%s: after the brackets comes :PORT or nothing",
+			return sp_error_set(err, -EINVAL,
+					    "%s: after the brackets comes :PORT or nothing",
 					    sp_quote(text).text);
 		}
 	} else if (slashes || colons > 1) {
@@ -533,8 +539,7 @@ bool sp_pattern_match(const char *pattern, const char *name)
 		if (p < a.count && a.len[p] == 2 && memcmp(a.start[p], "**", 2) == 0) {
 			star = p++;
 			mark = ++i;
-		} else if (p < a.count &&
-			   label_match(a.start[p], a.len[p], b.start[i], b.len[i])) {
+		} else if (p < a.count && label_match(a.start[p], a.len[p], b.start[i], b.len[i])) {
 			p++;
 			i++;
 		} else if (star != SIZE_MAX) {

@@ -50,7 +50,7 @@ void sp_scan_advance(const char *text, size_t offset, struct sp_scan_line *at)
 
 static char *path_text(const struct scanner *s)
 {
-	struct sp_buf buf = { 0 };
+	struct sp_buf buf = {0};
 	char *path = NULL;
 
 	sp_buf_add(&buf, "$");
@@ -83,7 +83,7 @@ static char *path_text(const struct scanner *s)
 
 static void set_place(const struct scanner *s, size_t offset, struct sp_error *e)
 {
-	struct sp_scan_line at = { 0, 1, 1 };
+	struct sp_scan_line at = {0, 1, 1};
 
 	sp_scan_advance(s->text, offset, &at);
 	e->line = at.line;
@@ -184,12 +184,14 @@ static int scan_escape(struct scanner *s)
 	if (c == 0)
 		return fail(s, at, -EINVAL, "a NUL character within a string");
 	if (c >= 0xdc00 && c <= 0xdfff)
-		return fail(s, at, -EINVAL, "the second half of a surrogate pair without the first");
+		return fail(s, at, -EINVAL,
+			    "the second half of a surrogate pair without the first");
 	if (c < 0xd800 || c > 0xdbff)
 		return 0;
 	if (s->len - s->pos < 6 || s->text[s->pos] != '\\' || s->text[s->pos + 1] != 'u' ||
 	    hex4(s, s->pos + 2, &low) < 0 || low < 0xdc00 || low > 0xdfff)
-		return fail(s, at, -EINVAL, "the first half of a surrogate pair without the second");
+		return fail(s, at, -EINVAL,
+			    "the first half of a surrogate pair without the second");
 	s->pos += 6;
 	return 0;
 }
@@ -214,8 +216,8 @@ static int scan_string(struct scanner *s)
 				return r;
 		} else if (c >= 0x80) {
 			uint32_t character;
-			size_t n = sp_utf8_char((const uint8_t *)s->text + s->pos,
-						s->len - s->pos, &character);
+			size_t n = sp_utf8_char((const uint8_t *)s->text + s->pos, s->len - s->pos,
+						&character);
 
 			if (n == 0)
 				return fail(s, s->pos, -EINVAL, "invalid UTF-8 (byte 0x%02x)", c);
@@ -224,8 +226,8 @@ static int scan_string(struct scanner *s)
 			return fail(s, s->pos, -EINVAL, "a NUL byte");
 		} else if (c < 0x20) {
 			return fail(s, s->pos, -EINVAL,
-				    c == '\n' ? "a string without its closing quote on this line" :
-						"a control character within a string");
+				    c == '\n' ? "a string without its closing quote on this line"
+					      : "a control character within a string");
 		} else {
 			s->pos++;
 		}
@@ -273,7 +275,7 @@ static int scan_number(struct scanner *s)
 
 static int scan_word(struct scanner *s)
 {
-	static const char *const words[] = { "true", "false", "null" };
+	static const char *const words[] = {"true", "false", "null"};
 
 	for (size_t i = 0; i < 3; i++) {
 		size_t n = strlen(words[i]);
@@ -374,7 +376,7 @@ static int open_frame(struct scanner *s, bool object)
 {
 	if (s->depth == SP_POLICY_DEPTH_MAX)
 		return fail(s, s->pos, -E2BIG, "nested more than %d deep", SP_POLICY_DEPTH_MAX);
-	s->frames[s->depth++] = (struct frame){ .object = object };
+	s->frames[s->depth++] = (struct frame){.object = object};
 	s->pos++;
 	skip_space(s);
 	if (s->pos < s->len && s->text[s->pos] == (object ? '}' : ']')) {
@@ -429,7 +431,11 @@ int sp_scan(const char *text, size_t len, const char *source, struct sp_scan_rul
 	    struct sp_error **err)
 {
 	struct scanner s = {
-		.text = text, .len = len, .source = source, .rules = rules, .err = err,
+		.text = text,
+		.len = len,
+		.source = source,
+		.rules = rules,
+		.err = err,
 	};
 	int r = scan_document(&s);
 
@@ -444,8 +450,13 @@ void sp_scan_place(const char *text, size_t len, const char *source, uint64_t in
 		   struct sp_error *err)
 {
 	struct scanner s = {
-		.text = text, .len = len, .source = source, .find = true, .find_key = key,
-		.want = index, .found = err,
+		.text = text,
+		.len = len,
+		.source = source,
+		.find = true,
+		.find_key = key,
+		.want = index,
+		.found = err,
 	};
 
 	if (!err)

@@ -34,7 +34,8 @@ int sp_scan(const char *text, size_t len, const char *source, struct sp_scan_rul
 void sp_scan_place(const char *text, size_t len, const char *source, uint64_t index, bool key,
 		   struct sp_error *err);
 
-/* Line and column of an offset, going on from an earlier one (start: offset 0, line 1, column 1). */
+/* Line and column of an offset, going on from an earlier one (start: offset 0, line 1, column 1).
+ */
 struct sp_scan_line {
 	size_t offset;
 	int line, column;

@@ -4,8 +4,8 @@
  *
  * A rule can never match when each of its targets is covered, with all its ports and protocols, by
  * one target of a rule that is asked earlier. Earlier targets are found by their text: a name is
- * covered by itself and by the wildcards of its ancestors, a network by the networks around it. That
- * finds no rule hidden by several others together; a warning that is given is always right.
+ * covered by itself and by the wildcards of its ancestors, a network by the networks around it.
+ * That finds no rule hidden by several others together; a warning that is given is always right.
  */
 #include <errno.h>
 #include <libpsl.h>
@@ -93,13 +93,14 @@ static int enter(struct warner *w, const struct sp_rule *rule, const struct sp_t
 	first = sp_strmap_get(&w->map, text);
 	if (!first)
 		return -ENOMEM;
-	*place = (struct place){ .rule = rule, .target = target, .rank = rank };
+	*place = (struct place){.rule = rule, .target = target, .rank = rank};
 	if (*first) {
 		at = *first;
 		for (int i = 0; at && i < CHAIN_MAX; i++, at = w->places[at].next)
-			if (w->places[at].rule == rule && w->places[at].target->port == target->port)
-				return warn(w, "%s (%s): %s is listed twice", rule->origin, rule->id,
-					    sp_quote(target->text).text);
+			if (w->places[at].rule == rule &&
+			    w->places[at].target->port == target->port)
+				return warn(w, "%s (%s): %s is listed twice", rule->origin,
+					    rule->id, sp_quote(target->text).text);
 		w->places[w->places[*first].last].next = w->places_len;
 		w->places[*first].last = w->places_len;
 	} else {
@@ -206,8 +207,8 @@ static int warn_hidden(struct warner *w, const struct sp_rule *rule, uint32_t ra
 	for (size_t i = 0; i < rule->targets_len; i++) {
 		const struct sp_target *target = &rule->targets[i];
 
-		by = target->kind == SP_TARGET_ADDR ? cover_network(w, rule, target, rank) :
-						      cover_name(w, rule, target, rank);
+		by = target->kind == SP_TARGET_ADDR ? cover_network(w, rule, target, rank)
+						    : cover_name(w, rule, target, rank);
 		if (!by)
 			return 0;
 	}
@@ -218,7 +219,7 @@ static int warn_hidden(struct warner *w, const struct sp_rule *rule, uint32_t ra
 int sp_policy_warnings(const struct sp_policy *policy, char ***ret_warnings, struct sp_error **err)
 {
 	SP_CLEANUP(sp_cleanup_free) uint32_t *order = NULL;
-	struct warner w = { .policy = policy, .places_len = 1 };
+	struct warner w = {.policy = policy, .places_len = 1};
 	size_t targets = 0;
 	int r;
 
