@@ -37,7 +37,7 @@ static __always_inline void event_fill(struct sp_event *e, const struct sp_ctx *
 		e->uid = f->uid;
 		e->bytes_out = f->bytes_out;
 		e->bytes_in = f->bytes_in;
-		__builtin_memcpy(e->comm, f->comm, sizeof(e->comm));
+		copy_words(e->comm, f->comm, sizeof(e->comm));
 	} else {
 		e->pid = 0;
 		e->uid = 0;
@@ -96,12 +96,12 @@ __noinline int event_emit(const struct sp_ctx *c, const struct sp_flow *f, struc
 		if (!e)
 			goto lost;
 		event_fill(e, c, f, SP_EVENT_FULL, verdict);
-		__builtin_memcpy(e->name, s->name.wire, sizeof(e->name));
+		copy_words(e->name, s->name.wire, sizeof(e->name));
 		e->name_len = c->name_len;
 		off = c->sni_off;
 		SP_BARRIER(off);
 		if (off < SP_STREAM_MAX) {
-			__builtin_memcpy(e->sni, &s->stream.data[off], sizeof(e->sni));
+			copy_words(e->sni, &s->stream.data[off], sizeof(e->sni));
 			e->sni_len = c->sni_len > 255 ? 255 : c->sni_len;
 		}
 	} else if (s && c->name_len) {
@@ -109,14 +109,14 @@ __noinline int event_emit(const struct sp_ctx *c, const struct sp_flow *f, struc
 		if (!e)
 			goto lost;
 		event_fill(e, c, f, SP_EVENT_NAMED, verdict);
-		__builtin_memcpy(e->name, s->name.wire, sizeof(e->name));
+		copy_words(e->name, s->name.wire, sizeof(e->name));
 		e->name_len = c->name_len;
 	} else if (text) {
 		e = bpf_ringbuf_reserve(ring, SP_EVENT_NAMED, 0);
 		if (!e)
 			goto lost;
 		event_fill(e, c, f, SP_EVENT_NAMED, verdict);
-		__builtin_memcpy(e->name, text->wire, sizeof(e->name));
+		copy_words(e->name, text->wire, sizeof(e->name));
 		e->name_len = text->len;
 	} else {
 		e = bpf_ringbuf_reserve(ring, SP_EVENT_BARE, 0);
@@ -169,7 +169,7 @@ __noinline int request_reset(const struct sp_ctx *c)
 {
 	struct sp_sandbox *b;
 	struct sp_request *q;
-	__u32 slot;
+	__u32 slot, i;
 
 	if (!c)
 		return 0;
@@ -180,7 +180,8 @@ __noinline int request_reset(const struct sp_ctx *c)
 	q = request_reserve(c, b, SP_REQUEST_RESET);
 	if (!q)
 		return 0;
-	__builtin_memset(q->query, 0, sizeof(q->query));
+	for (i = 0; i < sizeof(q->query); i += 8)
+		sp_store64(&q->query[i], 0);
 	bpf_ringbuf_submit(q, 0);
 	return 1;
 }
@@ -213,7 +214,7 @@ __noinline int request_answer(const struct sp_ctx *c, const struct sp_scratch *s
 	q = request_reserve(c, b, SP_REQUEST_ANSWER);
 	if (!q)
 		return 0;
-	__builtin_memcpy(q->query, s->stream.data, sizeof(q->query));
+	copy_words(q->query, s->stream.data, sizeof(q->query));
 	q->query_len = query_len;
 	if (!open)
 		b->answers_asked_ns = c->now;

@@ -524,7 +524,7 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 	if (r == SP_MORE)
 		return 0; /* an error code: nothing to learn */
 	/* the question, before the parser uses s->name for other names */
-	__builtin_memcpy(s->text.wire, s->name.wire, sizeof(s->text.wire));
+	copy_words(s->text.wire, s->name.wire, sizeof(s->text.wire));
 	s->text.len = s->name.len;
 	s->text.zero = 0;
 	for (i = 0; i < SP_RRS_MAX; i++) {
@@ -534,7 +534,7 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 			break;
 	}
 	/* the event shows the question, which s->name no longer holds */
-	__builtin_memcpy(s->name.wire, s->text.wire, sizeof(s->text.wire));
+	copy_words(s->name.wire, s->text.wire, sizeof(s->text.wire));
 	c->name_len = s->text.len;
 	if (c->detail && c->reason == SP_REASON_NONE)
 		c->reason = SP_REASON_ANSWER_LEARNED;

@@ -30,6 +30,15 @@ static __always_inline void scratch_release(struct sp_scratch *s)
 	__sync_lock_test_and_set(&s->busy, 0);
 }
 
+/* Copies a multiple of 8 bytes by whole words; memcpy() of byte arrays is done byte by byte. */
+static __always_inline void copy_words(void *to, const void *from, __u32 bytes)
+{
+	__u32 i;
+
+	for (i = 0; i < bytes; i += 8)
+		sp_store64(to + i, sp_load64(from + i));
+}
+
 /* How the destination came to be allowed. */
 enum sp_via { SP_VIA_DEFAULT = 0, SP_VIA_NAME, SP_VIA_CIDR, SP_VIA_RESOLVER, SP_VIA_LOOPBACK };
 

@@ -172,11 +172,9 @@ struct sp_attach {
 	__u32 sandbox;	  /* slot; indexes every per-sandbox outer map */
 	__u32 policy;	  /* slot; indexes every per-policy outer map */
 	__u32 generation; /* of that policy; 0: not ready */
-	__u32 level;	  /* depth of the sandbox's cgroup below the root */
+	__u32 mode;	  /* enum sp_mode, as in the policy: the packet path needs no look-up */
 	__u64 cgroup;	  /* id of the sandbox's cgroup */
 	__u64 netns;	  /* cookie of its home network namespace: only sockets born there learn */
-	__u32 mode;	  /* enum sp_mode, as in the policy: the packet path needs no look-up */
-	__u32 zero;
 };
 
 /* Counters and shared state of a sandbox; `sandboxes` array, mapped by user space. */
@@ -335,7 +333,7 @@ SP_ASSERT_SIZE(struct sp_cidr4, 8);
 SP_ASSERT_SIZE(struct sp_cidr6, 20);
 SP_ASSERT_SIZE(struct sp_prefix, 24);
 SP_ASSERT_SIZE(struct sp_policy_conf, 592);
-SP_ASSERT_SIZE(struct sp_attach, 40);
+SP_ASSERT_SIZE(struct sp_attach, 32);
 SP_ASSERT_SIZE(struct sp_sandbox, 216);
 SP_ASSERT_SIZE(struct sp_learned, 192);
 SP_ASSERT_SIZE(struct sp_pair, 24);

@@ -780,8 +780,8 @@ static void summary_json(struct run *run, const struct sp_sandbox *c, int status
 		     "\"processes_left\":%u}}",
 		     sp_box_id(run->box), name,
 		     sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY ? "audit_only" : "enforce",
-		     status, (unsigned long long)c->allowed, (unsigned long long)c->denied,
-		     (unsigned long long)c->would_deny, run->different,
+		     status, (unsigned long long)c->decisions[SP_VERDICT_ALLOWED], (unsigned long long)c->decisions[SP_VERDICT_DENIED],
+		     (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY], run->different,
 		     (unsigned long long)c->bytes_out, (unsigned long long)c->bytes_in,
 		     (unsigned long long)c->packets_dropped, dropped,
 		     (unsigned long long)c->requests_dropped,
@@ -810,15 +810,15 @@ static void summary_text(struct run *run, const struct sp_sandbox *c, int status
 {
 	uint64_t lost = lost_events(c);
 
-	if (c->would_deny)
+	if (c->decisions[SP_VERDICT_WOULD_DENY])
 		say(run,
 		    "%llu would have been denied (%zu different), %llu allowed; audit_only "
 		    "blocks nothing",
-		    (unsigned long long)c->would_deny, run->different,
-		    (unsigned long long)c->allowed);
-	else if (c->denied)
-		say(run, "%llu denied (%zu different), %llu allowed", (unsigned long long)c->denied,
-		    run->different, (unsigned long long)c->allowed);
+		    (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY], run->different,
+		    (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
+	else if (c->decisions[SP_VERDICT_DENIED])
+		say(run, "%llu denied (%zu different), %llu allowed", (unsigned long long)c->decisions[SP_VERDICT_DENIED],
+		    run->different, (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
 	if (lost)
 		say(run, "%llu events were lost: the ring was full", (unsigned long long)lost);
 	if (left && run->options.kill_left)
