@@ -212,6 +212,10 @@ __noinline int tls_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch
 		return r;
 	}
 	c->name_len = s->name.len;
+	if (in == &s->stream) {
+		c->sni_off = s->tls.sni;
+		c->sni_len = s->tls.sni_len;
+	}
 	if (f->flags & SP_FLOW_DENY_ONLY)
 		return decide_not_denied(c, s, f->order) ? SP_PASS : -(int)c->reason;
 	if (!decide_name(c, s, SP_REASON_SNI_ADDRESS))
@@ -654,8 +658,7 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 		c->payload_len -= n;
 		answer_learn(c, s, &s->stream);
 	}
-	if (c->reason != SP_REASON_NONE)
-		event_emit(c, f, s, SP_VERDICT_ALLOWED);
+	answer_emit(c, f, s);
 	return c->payload_len ? SP_MORE : SP_PASS;
 lost:
 	f->flags |= SP_FLOW_RX_LOST;

@@ -541,4 +541,15 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 	return 1;
 }
 
+/* Tells of an answer that was read: that it taught something, or why it did not. */
+__noinline int answer_emit(const struct sp_ctx *c, const struct sp_flow *f, struct sp_scratch *s)
+{
+	if (!c || c->reason == SP_REASON_NONE)
+		return 0;
+	return event_emit(c, f, s,
+			  c->reason == SP_REASON_ANSWER_LEARNED ? SP_VERDICT_ALLOWED :
+			  c->mode == SP_MODE_AUDIT_ONLY		? SP_VERDICT_WOULD_DENY :
+								  SP_VERDICT_DENIED);
+}
+
 #endif

@@ -903,8 +903,7 @@ int sp_ingress(struct __sk_buff *skb)
 		}
 	} else if (stream_load(skb, &s->stream, c.payload, c.payload_len) == SP_DONE) {
 		answer_learn(&c, s, &s->stream);
-		if (c.reason != SP_REASON_NONE)
-			event_emit(&c, f, s, SP_VERDICT_ALLOWED);
+		answer_emit(&c, f, s);
 	}
 	scratch_release(s);
 	return 1;

@@ -471,7 +471,8 @@ static void each_event(const struct sp_event *event, void *data)
 	}
 	/* A refused teacher (ANSWER) says why a name that resolved cannot be reached: say it too.
 	 */
-	if (event->verdict != SP_VERDICT_ALLOWED && !run->options.quiet)
+	if (event->verdict != SP_VERDICT_ALLOWED && event->kind != SP_EVENT_CLOSE &&
+	    !run->options.quiet)
 		say_denial(run, event);
 }
 

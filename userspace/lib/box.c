@@ -779,7 +779,7 @@ static int on_request(void *data, void *record, size_t size)
 		__atomic_add_fetch(&s->answers_given, 1, __ATOMIC_RELEASE);
 	} else if (q->kind == SP_REQUEST_RESET && b->diag) {
 		sp_sockdiag_destroy(b->diag, q->family, IPPROTO_TCP, q->saddr, q->sport, q->daddr,
-				    q->dport, q->cookie, q->bound_if);
+				    q->dport, q->bound_if, q->cookie);
 	}
 	return 0;
 }

@@ -361,12 +361,26 @@ static void json_detail(struct sp_buf *buf, const struct sp_event *event)
 	}
 }
 
-int sp_event_json(const struct sp_event *event, const struct sp_policy *policy, char **ret_json)
+/*
+ * A handshake's record carries the server name as it was sent only where the kernel had it at hand;
+ * otherwise its checked form stands in for it.
+ */
+static void fill_sni(struct sp_event *event)
 {
+	if (event->kind != SP_EVENT_HANDSHAKE || event->sni_len || !event->name_len)
+		return;
+	event->sni_len = sp_wire_to_text(event->name, event->name_len, (char *)event->sni,
+					 sizeof(event->sni));
+}
+
+int sp_event_json(const struct sp_event *record, const struct sp_policy *policy, char **ret_json)
+{
+	struct sp_event whole = *record, *event = &whole;
 	struct sp_buf buf = {0};
 	char name[NAME_TEXT_SIZE];
 	size_t len;
 
+	fill_sni(event);
 	sp_buf_add(&buf, "{");
 	json_time(&buf, event->time);
 	sp_buf_printf(&buf, "\"sandbox\":%u,\"generation\":%u", event->sandbox, event->generation);
@@ -530,7 +544,8 @@ static void write_subject(struct sp_buf *buf, const struct sp_event *event,
 			write_protocol(buf, event->protocol);
 		}
 		if (event->reason == SP_REASON_SOCKET_OPTION)
-			sp_buf_printf(buf, " option %u", event->detail);
+			sp_buf_printf(buf, " option %u of level %u", event->detail & 0xffff,
+				      event->detail >> 16);
 		if (event->reason == SP_REASON_SOCKET_FAMILY)
 			sp_buf_printf(buf, " of family %u", event->detail);
 		write_process(buf, event);
@@ -659,11 +674,13 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 	}
 }
 
-int sp_event_line(const struct sp_event *event, const struct sp_policy *policy, char **ret_line)
+int sp_event_line(const struct sp_event *record, const struct sp_policy *policy, char **ret_line)
 {
+	struct sp_event whole = *record, *event = &whole;
 	struct sp_buf buf = {0};
 	struct words words;
 
+	fill_sni(event);
 	fill_words(event, &words);
 	sp_buf_add(&buf, "sallyport: ");
 	if (event->kind == SP_EVENT_CLOSE && event->reason == SP_REASON_CLOSED)
