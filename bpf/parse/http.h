@@ -274,6 +274,20 @@ SP_STEP int sp_http_host_byte(const struct sp_stream *s, struct sp_http *h, __u3
 	return SP_MORE;
 }
 
+/* Up to 32 bytes of the Host field. */
+SP_STEP int sp_http_host_bytes(const struct sp_stream *s, struct sp_http *h, __u32 from, __u32 to)
+{
+	__u32 i;
+
+	for (i = 0; i < 32; i++) {
+		if (from + i >= to)
+			break;
+		if (sp_http_host_byte(s, h, from + i) < 0)
+			return SP_BAD(HTTP_HOST);
+	}
+	return SP_MORE;
+}
+
 /* Host: name[:port], [v6][:port], or an IPv4 literal. SP_MORE or a reason. */
 SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
 {
@@ -300,12 +314,11 @@ SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
 	h->host_ip = 1;
 	if (sp_get8(s, from) == '[')
 		return SP_MORE;
-	for (i = 0; i < SP_NAME_MAX + 7; i++) {
+	for (i = 0; i < SP_NAME_MAX + 7; i += 32) {
 		if (from + i >= to)
 			break;
-		r = sp_http_host_byte(s, h, from + i);
-		if (r < 0)
-			return r;
+		if (sp_http_host_bytes(s, h, from + i, to) < 0)
+			return SP_BAD(HTTP_HOST);
 	}
 	if (h->port)
 		h->name_len = h->port - from;
@@ -460,7 +473,7 @@ SP_STEP int sp_http_lines(const struct sp_stream *s, struct sp_http *h)
 
 	if (!s || !h)
 		return SP_BAD(HTTP_MALFORMED);
-	for (i = 0; i < 32; i++) {
+	for (i = 0; i < 8; i++) {
 		r = sp_http_scan(s, h);
 		if (r == SP_HTTP_LINE)
 			r = sp_http_line(s, h);
@@ -511,7 +524,7 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	if ((sp_load64(&s->data[0]) & 0xffffffff) == SP_WORD('G', 'E', 'T', ' ', 0, 0, 0, 0) ||
 	    (sp_load64(&s->data[0]) & 0xffffffffff) == SP_WORD('H', 'E', 'A', 'D', ' ', 0, 0, 0))
 		h->bodyless = 1;
-	for (i = 0; i < (SP_STREAM_MAX / 64 + SP_HEADERS_MAX + 8) / 32 + 1; i++) {
+	for (i = 0; i < (SP_STREAM_MAX / 64 + SP_HEADERS_MAX + 8) / 8 + 1; i++) {
 		r = sp_http_lines(s, h);
 		if (r != SP_MORE)
 			break;
