@@ -13,12 +13,12 @@ teardown_file() { lab_down; }
 	allowed curl -4 -sS --cacert "$CA" https://good.test/
 	[[ $output == *"hello from good"* ]]
 	event kind=dns verdict=allowed name=good.test
-	event kind=handshake verdict=allowed sni=good.test dst.addr="$GOOD4" dst.port=443
+	event kind=handshake verdict=allowed name=good.test dst.addr="$GOOD4" dst.port=443
 }
 
 @test "allowed: curl over IPv6" {
 	allowed curl -6 -sS --cacert "$CA" https://good.test/
-	event kind=handshake verdict=allowed sni=good.test dst.addr="$GOOD6"
+	event kind=handshake verdict=allowed name=good.test dst.addr="$GOOD6"
 }
 
 @test "allowed: curl, plain HTTP" {
@@ -215,15 +215,15 @@ print(u.urlopen("https://good.test/", context=ssl.create_default_context(cafile=
 }
 
 @test "denied: something else than TLS on port 443" {
-	refused "tcp port 443" sh -c "getent hosts good.test >/dev/null
+	refused "tcp port 443" sh -c "getent ahostsv4 good.test >/dev/null
 		'$PYTHON' '$E2E/clients/net.py' tcp $GOOD4 443"
 	event verdict=denied reason=tls_not_tls
 }
 
 @test "denied: plain HTTP with the Host of another" {
 	refused "tcp port 80" curl -4 -sS -m 10 -H 'Host: evil.test' http://good.test/
-	event verdict=denied reason=host_address
-	refused "tcp port 80" sh -c "getent hosts good.test >/dev/null
+	event kind=handshake verdict=denied reason=default name=evil.test
+	refused "tcp port 80" sh -c "getent ahostsv4 good.test >/dev/null
 		'$PYTHON' '$E2E/clients/net.py' http $GOOD4 80 evil.test"
 }
 
@@ -232,8 +232,18 @@ print(u.urlopen("https://good.test/", context=ssl.create_default_context(cafile=
 	allowed curl -sS --cacert "$CA" https://one.cdn.test/
 	refused "port 443" curl -sS -m 10 --cacert "$CA" \
 		--connect-to two.cdn.test:443:one.cdn.test:443 https://two.cdn.test/
-	event kind=handshake verdict=denied reason=sni_address sni=two.cdn.test
+	event kind=handshake verdict=denied reason=default name=two.cdn.test
 	refused "tcp port 80" curl -4 -sS -m 10 -H 'Host: two.cdn.test' http://one.cdn.test/
+}
+
+@test "denied: an allowed server name to an address that was learned for another allowed name" {
+	POLICY=(--allow good.test --allow one.cdn.test)
+	refused "tcp port 443 and host $CDN4" sh -c "getent ahostsv4 good.test; getent ahostsv4 one.cdn.test
+		curl -sS -k -m 10 --resolve good.test:443:$CDN4 https://good.test/"
+	event kind=handshake verdict=denied reason=sni_address
+	refused "tcp port 80 and host $CDN4" sh -c "getent ahostsv4 good.test; getent ahostsv4 one.cdn.test
+		'$PYTHON' '$E2E/clients/net.py' http $CDN4 80 good.test"
+	event kind=handshake verdict=denied reason=host_address
 }
 
 @test "denied: UDP to a host and port that no rule covers" {
@@ -243,7 +253,7 @@ print(u.urlopen("https://good.test/", context=ssl.create_default_context(cafile=
 }
 
 @test "denied: QUIC, also to an allowed host" {
-	denied "udp port 443" sh -c "getent hosts good.test >/dev/null
+	denied "udp port 443" sh -c "getent ahostsv4 good.test >/dev/null
 		'$PYTHON' '$E2E/clients/net.py' udp $GOOD4 443"
 	event verdict=denied reason=quic
 }

@@ -53,6 +53,7 @@ quick() { # COMMAND... NAME
 }
 
 @test "instant: node, dns.resolve4 (c-ares) and dns.lookup (glibc)" {
+	POLICY+=(--quiet)
 	run -0 outside node -e 'require("dns").resolve4("evil.test", (e, a) => { console.log(e || a); process.exit(e ? 1 : 0); })'
 	run inside node -e 'const t = process.hrtime.bigint();
 require("dns").resolve4("evil.test", (e, a) => {
@@ -64,6 +65,7 @@ require("dns").resolve4("evil.test", (e, a) => {
 }
 
 @test "instant: python" {
+	POLICY+=(--quiet)
 	run inside "$PYTHON" -c 'import socket, time
 t = time.monotonic()
 try: print(socket.getaddrinfo("evil.test", 443))

@@ -118,3 +118,42 @@ descendants() {
 	[[ $(<"$d/status") -ne 0 && $(capture_count) -eq 0 ]] || fail "open: $(<"$d/out")"
 	rm -f "$d/left.pid"
 }
+
+# A denied request that nobody took back stays in the socket's queue when the program ends, and the
+# kernel sends it again and again. It must not leave when the sandbox is removed.
+@test "survive: bytes that were denied do not leave after the end of the sandbox" {
+	local d=$BATS_TEST_TMPDIR pid child
+	run -0 outside curl -sS -k -m 5 --resolve "secret.test:443:$GOOD4" https://secret.test/
+	setsid "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet --allow good.test -- sh -c "
+		echo \$\$ >'$d/child.pid'
+		while ! test -e '$d/go'; do sleep 0.05; done
+		getent ahostsv4 good.test >/dev/null
+		timeout 1 curl -sS -k --resolve secret.test:443:$GOOD4 https://secret.test/
+		timeout 1 dig +tcp +tries=1 +time=1 evil.test
+		echo done >'$d/done'" </dev/null >"$d/log" 2>&1 3>&- &
+	pid=$!
+	echo "$pid" >"$d/sallyport.pid"
+	wait_for_file "$d/child.pid" 20
+	child=$(<"$d/child.pid")
+	# Without its process, nothing resets what was denied.
+	kill -KILL "$pid"
+	wait "$pid" || true
+	local queries
+	queries=$(queries_at_R evil.test)
+	capture_start "tcp and (host $GOOD4 or host $R)"
+	echo go >"$d/go"
+	wait_for_file "$d/done" 30
+	local i
+	for ((i = 0; i < 100 * SLOW; i++)); do
+		kill -0 "$child" 2>/dev/null || break
+		sleep 0.05
+	done
+	rm -f "$d/child.pid"
+	run inside true
+	# Retransmissions come after 0.2 s, 0.4 s, 0.8 s, ...
+	sleep 4
+	capture_stop
+	[[ $(capture_count) -gt 0 ]] || fail "not even a handshake: this test cannot fail"
+	[[ $(capture_bytes) -eq 0 ]] || fail "bytes arrived: $(capture_text)"
+	[[ $(queries_at_R evil.test) -eq $queries ]] || fail "a denied query reached the resolver"
+}

@@ -43,7 +43,7 @@ setup() {
 		openssl s_client -4 -connect good.test:443 -noservername -brief </dev/null"
 	event verdict=would_deny reason=tls_no_sni
 	allowed curl -4 -sS -H 'Host: evil.test' http://good.test/
-	event verdict=would_deny reason=host_address
+	event kind=handshake verdict=would_deny name=evil.test
 	no_event verdict=denied
 }
 
