@@ -197,6 +197,7 @@ __noinline int decide_address(struct sp_ctx *c)
 	struct sp_policy_conf *conf;
 	struct sp_learned *learned;
 	struct address_state d = {};
+	struct sp_addr a;
 	__u32 slot, i;
 	void *inner;
 
@@ -213,7 +214,8 @@ __noinline int decide_address(struct sp_ctx *c)
 	if (d.cidr.order == SP_ORDER_LAST || d.cidr.action != SP_ACTION_ALLOW) {
 		slot = c->sandbox;
 		inner = bpf_map_lookup_elem(&learned_addrs, &slot);
-		learned = inner ? bpf_map_lookup_elem(inner, c->daddr) : NULL;
+		addr_copy(a.addr, c->daddr);
+		learned = inner ? bpf_map_lookup_elem(inner, &a) : NULL;
 		for (i = 0; learned && i < SP_LEARNED_PER_ADDR; i++)
 			if (decide_learned(c, &learned->names[i], &d) == SP_DONE)
 				break;

@@ -618,9 +618,12 @@ __noinline int dns_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 /* ---- answers over TCP ----------------------------------------------------------------------- */
 
 /*
- * One answer, or a piece of one, from the front of the payload of an incoming segment, which is in
- * order (the caller sees to that). SP_MORE or SP_PASS.
+ * Takes one answer, or a piece of one, from the front of the payload of an incoming segment, which is
+ * in order (the caller sees to that). SP_PASS: nothing to read (yet); SP_ANSWER_HERE: an answer is in
+ * s->stream; SP_ANSWER_COLLECTED: in the flow's collecting buffer, which the caller drops.
  */
+enum { SP_ANSWER_HERE = 3, SP_ANSWER_COLLECTED = 4 };
+
 __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
 				  struct sp_scratch *s)
 {
@@ -631,7 +634,7 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 
 	if (!sk || !c || !f || !s)
 		return SP_PASS;
-	if (f->flags & SP_FLOW_RX_LOST)
+	if (c->payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
 		return SP_PASS;
 	if (f->rx_need) {
 		st = stream_get(sk, c->sandbox, 0);
@@ -647,34 +650,30 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 		if (st->len < f->rx_need)
 			return SP_PASS;
 		f->rx_need = 0;
-		answer_learn(c, s, st);
-		stream_drop(sk, c->sandbox);
-	} else {
-		if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
-			goto lost;
-		n = (__u32)h[0] << 8 | h[1];
-		if (n == 0 || n > SP_STREAM_MAX)
-			goto lost;
-		c->payload += 2;
-		c->payload_len -= 2;
-		if (n > c->payload_len) {
-			st = stream_get(sk, c->sandbox, 1);
-			if (!st)
-				goto lost;
-			st->len = 0;
-			f->rx_need = n;
-			if (c->payload_len)
-				stream_append(skb, st, c->payload, c->payload_len);
-			return SP_PASS;
-		}
-		if (stream_load(skb, &s->stream, c->payload, n) != SP_DONE)
-			goto lost;
-		c->payload += n;
-		c->payload_len -= n;
-		answer_learn(c, s, &s->stream);
+		return SP_ANSWER_COLLECTED;
 	}
-	answer_emit(c, f, s);
-	return c->payload_len ? SP_MORE : SP_PASS;
+	if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
+		goto lost;
+	n = (__u32)h[0] << 8 | h[1];
+	if (n == 0 || n > SP_STREAM_MAX)
+		goto lost;
+	c->payload += 2;
+	c->payload_len -= 2;
+	if (n > c->payload_len) {
+		st = stream_get(sk, c->sandbox, 1);
+		if (!st)
+			goto lost;
+		st->len = 0;
+		f->rx_need = n;
+		if (c->payload_len)
+			stream_append(skb, st, c->payload, c->payload_len);
+		return SP_PASS;
+	}
+	if (stream_load(skb, &s->stream, c->payload, n) != SP_DONE)
+		goto lost;
+	c->payload += n;
+	c->payload_len -= n;
+	return SP_ANSWER_HERE;
 lost:
 	f->flags |= SP_FLOW_RX_LOST;
 	return SP_PASS;

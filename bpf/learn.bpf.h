@@ -356,6 +356,7 @@ __noinline __u64 learned_rank(const struct sp_learned *l, __u32 i, __u64 name, _
  */
 __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 expires)
 {
+	struct sp_scratch *value;
 	struct sp_pair_value v = {};
 	struct sp_learned_name *n;
 	struct sp_learned *l;
@@ -378,14 +379,18 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
 	if (!inner)
 		return 0;
-	l = bpf_map_lookup_elem(inner, s->dns.address);
+	/* the address is the first part of the pair */
+	l = bpf_map_lookup_elem(inner, k.addr);
 	if (!l) {
-		n = &s->fresh.names[0]; /* the other places stay zero */
+		value = scratch_value(s);
+		if (!value)
+			return 0;
+		n = &value->fresh.names[0]; /* the other places stay zero */
 		n->name = c->name;
 		n->expires = expires;
 		n->acl = c->acl;
 		n->generation = c->generation;
-		return bpf_map_update_elem(inner, s->dns.address, &s->fresh, BPF_ANY) == 0;
+		return bpf_map_update_elem(inner, k.addr, &value->fresh, BPF_ANY) == 0;
 	}
 	for (i = 0; i < SP_LEARNED_PER_ADDR; i++) {
 		__u64 rank = learned_rank(l, i, c->name, c->generation, c->now);
@@ -410,12 +415,16 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 /* Remembers the text of the name, for events. Failing is no harm: events then lack the name. */
 __noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __u64 expires)
 {
+	struct sp_scratch *value;
 	struct sp_name_text *t;
 	__u32 slot;
 	__u64 hash;
 	void *inner;
 
 	if (!c || !s)
+		return 0;
+	value = scratch_value(s);
+	if (!value)
 		return 0;
 	slot = c->sandbox;
 	hash = c->name;
@@ -428,7 +437,7 @@ __noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __
 			t->expires = expires;
 		return 1;
 	}
-	return bpf_map_update_elem(inner, &hash, &s->text, BPF_ANY) == 0;
+	return bpf_map_update_elem(inner, &hash, &value->text, BPF_ANY) == 0;
 }
 
 /*
@@ -479,22 +488,67 @@ __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct 
 }
 
 /*
+ * Does the answer whose question is in s->name match a query of this socket? Takes the query off the
+ * list and its ACL and rule into c.
+ */
+__noinline int answer_asked(struct sp_ctx *c, const struct sp_scratch *s)
+{
+	struct sp_pending_key k = {};
+	struct sp_pending *p;
+	__u32 slot;
+	void *inner;
+
+	if (!c || !s)
+		return 0;
+	slot = c->sandbox;
+	inner = bpf_map_lookup_elem(&pending, &slot);
+	if (!inner)
+		return 0;
+	k.cookie = c->cookie;
+	k.name = s->name.hash[0];
+	k.id = s->dns.id;
+	k.type = s->dns.type;
+	p = bpf_map_lookup_elem(inner, &k);
+	if (!p || !addr_equal(p->resolver, c->daddr) || p->generation != c->generation ||
+	    p->expires < c->now)
+		return 0;
+	c->acl = p->acl;
+	c->rule = p->rule;
+	c->name = k.name;
+	bpf_map_delete_elem(inner, &k);
+	return 1;
+}
+
+/* Moves the question's name out of the way of the parser, or back. */
+__noinline int question_keep(struct sp_scratch *s)
+{
+	if (!s)
+		return 0;
+	copy_words(s->text.wire, s->name.wire, sizeof(s->text.wire));
+	s->text.len = s->name.len;
+	s->text.zero = 0;
+	return 0;
+}
+
+__noinline int question_restore(struct sp_scratch *s)
+{
+	if (!s)
+		return 0;
+	copy_words(s->name.wire, s->text.wire, sizeof(s->text.wire));
+	s->name.len = s->text.len;
+	return 0;
+}
+
+/*
  * Reads the answer in `in`. c->daddr is the resolver it came from. c->detail is then how many
  * addresses it taught; c->reason is NONE if there is nothing to tell.
  */
 __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
 {
-	struct sp_pending_key k = {};
-	struct sp_pending *p;
-	__u32 slot, i;
-	void *inner;
+	__u32 i;
 	int r;
 
 	if (!c || !s || !in)
-		return 0;
-	slot = c->sandbox;
-	inner = bpf_map_lookup_elem(&pending, &slot);
-	if (!inner)
 		return 0;
 	c->kind = SP_EVENT_ANSWER;
 	c->rule = SP_RULE_DEFAULT;
@@ -506,36 +560,22 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 	r = sp_dns_answer(in, &s->dns, &s->name);
 	if (r < 0)
 		return 0;
-	k.cookie = c->cookie;
-	k.name = s->name.hash[0];
-	k.id = s->dns.id;
-	k.type = s->dns.type;
 	c->reason = SP_REASON_ANSWER_UNASKED;
 	c->name_len = s->name.len;
-	p = bpf_map_lookup_elem(inner, &k);
-	if (!p || !addr_equal(p->resolver, c->daddr) || p->generation != c->generation ||
-	    p->expires < c->now)
+	if (!answer_asked(c, s))
 		return 0;
-	c->acl = p->acl;
-	c->rule = p->rule;
-	bpf_map_delete_elem(inner, &k);
-	c->name = k.name;
 	c->reason = SP_REASON_NONE;
 	if (r == SP_MORE)
 		return 0; /* an error code: nothing to learn */
-	/* the question, before the parser uses s->name for other names */
-	copy_words(s->text.wire, s->name.wire, sizeof(s->text.wire));
-	s->text.len = s->name.len;
-	s->text.zero = 0;
+	question_keep(s);
 	for (i = 0; i < SP_RRS_MAX; i++) {
 		if (i >= s->dns.answers)
 			break;
 		if (answer_step(c, s, in) != SP_MORE)
 			break;
 	}
-	/* the event shows the question, which s->name no longer holds */
-	copy_words(s->name.wire, s->text.wire, sizeof(s->text.wire));
-	c->name_len = s->text.len;
+	question_restore(s); /* for the event */
+	c->name_len = s->name.len;
 	if (c->detail && c->reason == SP_REASON_NONE)
 		c->reason = SP_REASON_ANSWER_LEARNED;
 	return 1;

@@ -125,7 +125,7 @@ struct {
  */
 struct sp_scratch {
 	__u32 busy;
-	__u32 zero;
+	__u32 index; /* its own key */
 	struct sp_name name;
 	struct sp_dns dns;
 	struct sp_tls tls;

@@ -64,13 +64,17 @@ static __always_inline int packet_ip(struct __sk_buff *skb, struct sp_ctx *c, __
 	return SP_DONE;
 }
 
-/* All of c that the packet says. SP_DONE or a negative reason. */
-static __always_inline int packet_parse(struct __sk_buff *skb, struct sp_ctx *c)
+/* All of c that the packet says. SP_DONE or a negative reason. A call, to keep its buffers off the
+ * callers' stacks: Linux 6.1 adds up 512 bytes over a chain of calls. */
+__noinline int packet_parse(struct __sk_buff *skb, struct sp_ctx *c)
 {
 	__u32 l4 = 0, len = skb->len, doff;
 	__u8 h[20];
-	int r = packet_ip(skb, c, &l4);
+	int r;
 
+	if (!c)
+		return SP_BAD(NO_MEMORY);
+	r = packet_ip(skb, c, &l4);
 	if (r != SP_DONE)
 		return r;
 	if (c->protocol == IPPROTO_TCP) {

@@ -769,7 +769,7 @@ __noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
 	if (v && v->expires < c->now + SP_IN_USE_NS)
 		v->expires = c->now + SP_IN_USE_NS;
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
-	l = inner ? bpf_map_lookup_elem(inner, f->daddr) : NULL;
+	l = inner ? bpf_map_lookup_elem(inner, k.addr) : NULL;
 	for (i = 0; l && i < SP_LEARNED_PER_ADDR; i++)
 		if (l->names[i].name == k.name && l->names[i].expires < c->now + SP_IN_USE_NS)
 			l->names[i].expires = c->now + SP_IN_USE_NS;
@@ -897,9 +897,19 @@ int sp_ingress(struct __sk_buff *skb)
 		return 0; /* an answer that could not be read must not be believed: it will be asked again */
 	if (c.protocol == IPPROTO_TCP) {
 		for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
+			struct sp_stream *st = &s->stream;
+
 			r = answer_tcp_message(skb, &c, f, s);
-			if (r != SP_MORE)
+			if (r == SP_PASS)
 				break;
+			if (r == SP_ANSWER_COLLECTED)
+				st = stream_get(sk, c.sandbox, 0);
+			if (!st)
+				break;
+			answer_learn(&c, s, st);
+			answer_emit(&c, f, s);
+			if (r == SP_ANSWER_COLLECTED)
+				stream_drop(sk, c.sandbox);
 		}
 	} else if (stream_load(skb, &s->stream, c.payload, c.payload_len) == SP_DONE) {
 		answer_learn(&c, s, &s->stream);

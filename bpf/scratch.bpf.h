@@ -17,12 +17,24 @@ static __always_inline struct sp_scratch *scratch_claim(void)
 		struct sp_scratch *s = bpf_map_lookup_elem(&scratch, &key);
 
 		if (s && !__sync_lock_test_and_set(&s->busy, 1)) {
+			s->index = key;
 			s->name.seed[0] = h->seed[0];
 			s->name.seed[1] = h->seed[1];
 			return s;
 		}
 	}
 	return NULL;
+}
+
+/*
+ * The claimed scratch as a map value: Linux 6.1 takes keys and values of maps from the stack and
+ * from map values, but not from memory that a global function was given.
+ */
+static __always_inline struct sp_scratch *scratch_value(const struct sp_scratch *s)
+{
+	__u32 key = s->index;
+
+	return bpf_map_lookup_elem(&scratch, &key);
 }
 
 static __always_inline void scratch_release(struct sp_scratch *s)

@@ -80,7 +80,7 @@ static int libbpf_print(enum libbpf_print_level level, const char *format, va_li
 
 static int load_failed(struct sp_error **err, int r, const char *what)
 {
-	if (r == -EPERM || r == -EACCES)
+	if (r == -EPERM) /* the verifier says -EACCES */
 		return sp_error_set(err, -EPERM,
 				    "loading %s was refused%s%s%s; this needs root (CAP_BPF, CAP_PERFMON "
 				    "and CAP_NET_ADMIN)",
