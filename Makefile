@@ -89,7 +89,15 @@ $(O)/unit/test_%: tests/unit/test_%.c $(O)/libsallyport.a | $(O)/unit
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $(TEST_LDFLAGS) -o $@ $< $(TEST_OBJ) \
 		$(O)/libsallyport.a -lcmocka $(CLI_LIBS) $(LIBS)
 
-$(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h | $(O)/bpf-tests
+# test programs: the product's headers, entered by BPF_PROG_RUN
+BPF_TEST_SKEL := $(patsubst tests/bpf/%.bpf.c,$(O)/%.skel.h,$(wildcard tests/bpf/*.bpf.c))
+
+$(O)/%.bpf.o: tests/bpf/%.bpf.c | $(O)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -Itests -c -o $@ $<
+
+$(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h $(BPF_TEST_SKEL) \
+		| $(O)/bpf-tests
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a -lcmocka $(LIBS)
 
