@@ -27,7 +27,7 @@ ifneq ($(SAN),)
 CFLAGS += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 LDFLAGS += -fsanitize=address,undefined
 endif
-LIBS := -lbpf -lcjson -lmnl -lidn2 -lpsl -lelf -lz
+LIBS := -pthread -lbpf -lcjson -lmnl -lidn2 -lpsl -lelf -lz
 CLI_LIBS := -lseccomp -lcap-ng
 # clang 14 defaults to -mcpu=v2, with which these programs do not verify
 BPF_CFLAGS := -O2 -g -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 $(WARN) -Wno-unused-parameter \

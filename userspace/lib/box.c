@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@
 #define SO_NETNS_COOKIE 71 /* Linux 5.14 */
 #endif
 
+#define OUTERS (SP_MAPS - SP_MAP_FIRST_OUTER)
+
 #define RING_EVENTS (128u << 10)
 #define RING_REQUESTS (32u << 10)
 
@@ -54,6 +57,7 @@ struct sp_box {
 	uint64_t cgroup_id;
 	int owner_fd;		   /* the locked file that says whose box this is */
 	char owner[PATH_MAX];
+	int inner[OUTERS];	   /* inner maps not yet in their outer ones; -1: none */
 	struct ring_buffer *rings;
 	struct sp_injector *injector; /* NULL: denied queries fail instead of being answered */
 	struct sp_sockdiag *diag;     /* NULL: denied connections time out soon instead */
@@ -69,6 +73,59 @@ static void slot_dir(const struct sp_engine *e, uint32_t slot, char *ret, size_t
 	snprintf(ret, size, "%.*s/boxes/%u", PATH_MAX - 32, e->dir, slot);
 }
 
+/*
+ * After each change of an outer map the kernel waits until no program can hold the old inner map (an
+ * RCU grace period, many milliseconds). The changes are independent, so the waits are made at the same
+ * time, a thread each: the whole of a box's maps costs about one of them.
+ */
+struct outer_change {
+	pthread_t thread;
+	int outer, inner; /* inner -1: delete */
+	uint32_t slot;
+	int result; /* 0 or -errno */
+	bool started;
+};
+
+static void *change_outer(void *data)
+{
+	struct outer_change *c = data;
+
+	if (c->inner < 0)
+		c->result = bpf_map_delete_elem(c->outer, &c->slot);
+	else
+		c->result = bpf_map_update_elem(c->outer, &c->slot, &c->inner, BPF_ANY);
+	return NULL;
+}
+
+/* Installs (or with `inner` NULL, deletes) the slot's entry of every outer map. First error. */
+static int change_outers(struct sp_engine *e, uint32_t slot, const int *inner)
+{
+	struct outer_change changes[OUTERS] = {0};
+	int r = 0;
+
+	for (int i = 0; i < OUTERS; i++) {
+		struct outer_change *c = &changes[i];
+
+		c->outer = e->maps[SP_MAP_FIRST_OUTER + i];
+		c->inner = inner ? inner[i] : -1;
+		c->slot = slot;
+		if (inner && inner[i] < 0) {
+			c->result = -EBADF; /* a map that somebody forgot to make */
+			continue;
+		}
+		c->started = pthread_create(&c->thread, NULL, change_outer, c) == 0;
+		if (!c->started)
+			change_outer(c);
+	}
+	for (int i = 0; i < OUTERS; i++) {
+		if (changes[i].started)
+			pthread_join(changes[i].thread, NULL);
+		if (r == 0)
+			r = changes[i].result;
+	}
+	return r;
+}
+
 void sp_slot_clear(struct sp_engine *e, uint32_t slot)
 {
 	static const struct sp_policy_conf no_policy;
@@ -79,8 +136,7 @@ void sp_slot_clear(struct sp_engine *e, uint32_t slot)
 		snprintf(path, sizeof(path), "%s/%s", dir, sp_programs[i].name);
 		unlink(path);
 	}
-	for (int i = SP_MAP_FIRST_OUTER; i < SP_MAPS; i++)
-		bpf_map_delete_elem(e->maps[i], &slot);
+	change_outers(e, slot, NULL);
 	bpf_map_update_elem(e->maps[SP_MAP_POLICIES], &slot, &no_policy, BPF_ANY);
 	memset(&e->sandboxes[slot], 0, sizeof(e->sandboxes[slot]));
 	rmdir(dir); /* last: now the slot is free */
@@ -112,19 +168,33 @@ static int no_map(struct sp_error **err, const char *what)
 	return sp_error_set(err, -errno, "cannot make the map of %s: %s", what, strerror(errno));
 }
 
-/* Puts an inner map into its outer one and closes the descriptor: the outer map holds it. */
+/* Takes an inner map for one of the outer ones; install_inner() puts them all in. */
 static int install(struct sp_box *b, enum sp_map outer, int fd, const char *what,
 		   struct sp_error **err)
 {
-	int r;
-
 	if (fd < 0)
 		return no_map(err, what);
-	r = bpf_map_update_elem(b->engine->maps[outer], &b->slot, &fd, BPF_ANY);
-	if (r < 0)
-		sp_error_set(err, r, "cannot install the map of %s: %s", what, strerror(-r));
-	close(fd);
-	return r;
+	b->inner[outer - SP_MAP_FIRST_OUTER] = fd;
+	return 0;
+}
+
+static void close_inner(struct sp_box *b)
+{
+	for (int i = 0; i < OUTERS; i++) {
+		if (b->inner[i] >= 0)
+			close(b->inner[i]);
+		b->inner[i] = -1;
+	}
+}
+
+/* Puts all inner maps into their outer ones, which hold them from then on. */
+static int install_inner(struct sp_box *b, struct sp_error **err)
+{
+	int r = change_outers(b->engine, b->slot, b->inner);
+
+	close_inner(b);
+	return r < 0 ? sp_error_set(err, r, "cannot install the sandbox's maps: %s", strerror(-r)) :
+		       0;
 }
 
 /* An array filled through mmap, then frozen: nobody changes a policy that is in force. */
@@ -245,11 +315,7 @@ static int install_rings(struct sp_box *b, struct sp_error **err)
 		close(requests);
 		return r;
 	}
-	r = install(b, SP_MAP_EVENTS, events, "events", err);
-	if (r < 0) {
-		close(requests);
-		return r;
-	}
+	install(b, SP_MAP_EVENTS, events, "events", err);
 	return install(b, SP_MAP_REQUESTS, requests, "requests", err);
 }
 
@@ -280,15 +346,6 @@ struct static_fill {
 	const struct sp_image *image;
 	int pairs, addrs, names;
 };
-
-static int outer_fd(struct sp_box *b, enum sp_map outer)
-{
-	uint32_t id;
-
-	if (bpf_map_lookup_elem(b->engine->maps[outer], &b->slot, &id) < 0)
-		return -errno;
-	return bpf_map_get_fd_by_id(id);
-}
 
 static int learn_static(const char *name, const uint8_t addr[16], void *data)
 {
@@ -330,22 +387,15 @@ static int learn_static(const char *name, const uint8_t addr[16], void *data)
 
 static int install_static(struct sp_box *b, const struct sp_image *image, struct sp_error **err)
 {
-	struct static_fill f = {.box = b, .image = image};
-	int r;
+	struct static_fill f = {
+		.box = b,
+		.image = image,
+		.pairs = b->inner[SP_MAP_LEARNED_PAIRS - SP_MAP_FIRST_OUTER],
+		.addrs = b->inner[SP_MAP_LEARNED_ADDRS - SP_MAP_FIRST_OUTER],
+		.names = b->inner[SP_MAP_LEARNED_NAMES - SP_MAP_FIRST_OUTER],
+	};
+	int r = sp_policy_static(b->policy, learn_static, &f);
 
-	f.pairs = outer_fd(b, SP_MAP_LEARNED_PAIRS);
-	f.addrs = outer_fd(b, SP_MAP_LEARNED_ADDRS);
-	f.names = outer_fd(b, SP_MAP_LEARNED_NAMES);
-	if (f.pairs < 0 || f.addrs < 0 || f.names < 0)
-		r = -EBADF;
-	else
-		r = sp_policy_static(b->policy, learn_static, &f);
-	if (f.pairs >= 0)
-		close(f.pairs);
-	if (f.addrs >= 0)
-		close(f.addrs);
-	if (f.names >= 0)
-		close(f.names);
 	return r < 0 ? sp_error_set(err, r, "cannot learn dns.static: %s", strerror(-r)) : 0;
 }
 
@@ -634,6 +684,8 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 	if (r == 0)
 		r = install_static(b, image, err);
 	if (r == 0)
+		r = install_inner(b, err);
+	if (r == 0)
 		r = attach_all(b, err);
 	if (r < 0)
 		goto out;
@@ -673,6 +725,8 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 	b->policy = policy;
 	b->cgroup_fd = -1;
 	b->owner_fd = -1;
+	for (int i = 0; i < OUTERS; i++)
+		b->inner[i] = -1;
 	r = sp_engine_lock(engine);
 	if (r < 0) {
 		sp_error_set(err, r, "cannot lock: %s", strerror(-r));
@@ -830,6 +884,7 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 	sp_injector_close(b->injector);
 	sp_sockdiag_close(b->diag);
 	ring_buffer__free(b->rings);
+	close_inner(b);
 	if (populated == 0) {
 		sp_engine_lock(b->engine);
 		if (b->has_slot)
