@@ -707,6 +707,8 @@ out:
 	return r;
 }
 
+#define SP_QUIC_INITIAL_MIN 1200 /* bytes of a datagram with an Initial (RFC 9000 14.1) */
+
 /* QUIC long header with a version: an Initial or its like (RFC 8999 5.1). */
 static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
 {
@@ -714,7 +716,7 @@ static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx
 
 	if (c->dport == 443)
 		return 1;
-	if (c->payload_len < 1200 || bpf_skb_load_bytes(skb, c->payload, h, 5))
+	if (c->payload_len < SP_QUIC_INITIAL_MIN || bpf_skb_load_bytes(skb, c->payload, h, 5))
 		return 0;
 	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
 }
@@ -736,7 +738,7 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		}
 		flow_settle(f, c, SP_FLOW_OPEN);
 		f->renew = c->now + SP_SECOND_NS;
-	} else if (f->name && c->payload_len >= 1200 && looks_quic(skb, c)) {
+	} else if (f->name && c->payload_len >= SP_QUIC_INITIAL_MIN && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
 		c->reason = SP_REASON_QUIC;
 		return drop(skb, c, NULL, NULL, EGRESS_DROP);
@@ -776,33 +778,66 @@ __noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
 	return 0;
 }
 
+/*
+ * The packet of an open flow, told from as few bytes as will do: same policy, protocol, destination,
+ * no options, no fragment, and not a SYN, which would be the start of another connection on the same
+ * socket. Returns its payload length, or -1 if the slow path must look at it. Reads the packet
+ * directly; what is not in the linear part is for the slow path too.
+ */
+static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_flow *f)
+{
+	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
+	__u32 head;
+
+	if (d + 48 > end)
+		return -1;
+	if (d[0] == 0x45) {
+		if (d[9] != f->protocol || (*(__u16 *)(d + 6) & bpf_htons(0x3fff)))
+			return -1;
+		if (*(__u32 *)(d + 16) != *(const __u32 *)(f->daddr + 12) || !addr_is_v4(f->daddr))
+			return -1;
+		l4 = d + 20;
+		head = 20;
+	} else if (d[0] >> 4 == 6) {
+		if (d + 68 > end || d[6] != f->protocol || !addr_equal(d + 24, f->daddr))
+			return -1;
+		l4 = d + 40;
+		head = 40;
+	} else {
+		return -1;
+	}
+	if (*(__u16 *)(l4 + 2) != bpf_htons(f->dport))
+		return -1;
+	if (f->protocol != IPPROTO_TCP)
+		return skb->len - head - 8;
+	if (l4[13] & SP_TCP_SYN)
+		return -1;
+	return skb->len - head - (l4[12] >> 4) * 4;
+}
+
 SEC("cgroup_skb/egress")
 int sp_egress(struct __sk_buff *skb)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock *sk = packet_sock(skb);
-	struct sp_ctx c = {};
 	struct sp_flow *f;
+	struct sp_ctx c;
 	int r;
 
 	if (!sk)
 		return EGRESS_DROP;
 	f = bpf_sk_storage_get(&flows, sk, 0, 0);
-	r = packet_parse(skb, &c);
-	c.generation = a->generation;
-	if (r == SP_DONE && f && f->state == SP_FLOW_OPEN && flow_settled(f, &c) &&
-	    f->protocol == IPPROTO_TCP) {
-		f->bytes_out += c.payload_len;
-		if (f->name) {
-			c.now = bpf_ktime_get_coarse_ns();
-			if (c.now > f->renew) {
-				c.sandbox = a->sandbox;
-				flow_renew(&c, f);
-			}
+	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation) {
+		r = fast_payload(skb, f);
+		if (r >= 0 && (!f->name || bpf_ktime_get_coarse_ns() < f->renew) &&
+		    (f->protocol == IPPROTO_TCP || !f->name || r < SP_QUIC_INITIAL_MIN)) {
+			f->bytes_out += r;
+			return EGRESS_PASS;
 		}
-		return EGRESS_PASS;
 	}
+	__builtin_memset(&c, 0, sizeof(c));
 	ctx_start(&c, a);
+	r = packet_parse(skb, &c);
 	c.kind = SP_EVENT_PACKET;
 	c.cookie = bpf_get_socket_cookie(skb);
 	c.bound_if = sk->bound_dev_if;
@@ -822,9 +857,7 @@ int sp_egress(struct __sk_buff *skb)
 		}
 		f->cgroup = a->cgroup;
 	}
-	if (c.protocol == IPPROTO_TCP)
-		return tcp_egress(skb, &c, f, sk);
-	r = udp_egress(skb, &c, f);
+	r = c.protocol == IPPROTO_TCP ? tcp_egress(skb, &c, f, sk) : udp_egress(skb, &c, f);
 	if (r == EGRESS_PASS && f->name && c.now > f->renew)
 		flow_renew(&c, f);
 	return r;

@@ -639,6 +639,7 @@ int sp_engine_collect(struct sp_engine *e, unsigned int *ret_removed, struct sp_
 			continue;
 		removed += collect_slot(e, slot);
 	}
+	sp_engine_collect_builds(e);
 	if (ret_removed)
 		*ret_removed = removed;
 out:

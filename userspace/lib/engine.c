@@ -9,6 +9,7 @@
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -228,6 +229,31 @@ static int adopt(struct sp_engine *e, struct sp_error **err)
 		return sp_error_set(err, -errno, "cannot map the counters: %s", strerror(errno));
 	e->sandboxes = mapped;
 	return 0;
+}
+
+/*
+ * Pins of other builds that no box stands on any more. A start of such a build that is between opening
+ * its engine and making its box would then fail, and say so; it holds no lock in between.
+ */
+void sp_engine_collect_builds(struct sp_engine *e)
+{
+	char base[PATH_MAX / 2], boxes[PATH_MAX];
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(base, sizeof(base), "%.*s/sallyport", PATH_MAX / 2 - 16, e->paths.bpffs);
+	dir = opendir(base);
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] != 'v' || strcmp(d->d_name, strrchr(e->dir, '/') + 1) == 0)
+			continue;
+		snprintf(boxes, sizeof(boxes), "%s/%s/boxes", base, d->d_name);
+		if (rmdir(boxes) < 0)
+			continue; /* in use */
+		*strrchr(boxes, '/') = 0;
+		remove_tree(boxes);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 int sp_engine_lock(struct sp_engine *e)

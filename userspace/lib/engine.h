@@ -74,6 +74,9 @@ struct sp_engine {
 int sp_engine_lock(struct sp_engine *engine);
 void sp_engine_unlock(struct sp_engine *engine);
 
+/* Removes pins of other builds that nobody stands on. Under the lock. */
+void sp_engine_collect_builds(struct sp_engine *engine);
+
 /* ---- box.c ---------------------------------------------------------------------------------- */
 
 /* Removes the pins of a slot and what it holds of the outer maps. */
