@@ -825,7 +825,7 @@ int sp_egress(struct __sk_buff *skb)
 	int r;
 
 	if (!sk)
-		return EGRESS_DROP;
+		return a->mode == SP_MODE_AUDIT_ONLY ? EGRESS_PASS : EGRESS_DROP;
 	f = bpf_sk_storage_get(&flows, sk, 0, 0);
 	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation) {
 		r = fast_payload(skb, f);
@@ -926,8 +926,8 @@ int sp_ingress(struct __sk_buff *skb)
 		return 1;
 	}
 	s = scratch_claim();
-	if (!s)
-		return 0; /* an answer that could not be read must not be believed: it will be asked again */
+	if (!s) /* an answer that cannot be read now would teach nothing: it will be asked for again */
+		return a->mode == SP_MODE_AUDIT_ONLY;
 	if (c.protocol == IPPROTO_TCP) {
 		for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
 			struct sp_stream *st = &s->stream;
@@ -974,7 +974,12 @@ int sp_sockops(struct bpf_sock_ops *ops)
 		f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!f)
 			break; /* without a flow its packets are judged as outbound: denied */
-		f->flags |= SP_FLOW_INBOUND;
+		/*
+		 * A simultaneous open ends here too (tcp_rcv_state_process(), SYN_RECV without a
+		 * request), but its SYN was judged: that connection stays outbound.
+		 */
+		if (f->state == SP_FLOW_NEW)
+			f->flags |= SP_FLOW_INBOUND;
 		f->cgroup = a->cgroup;
 		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
 		break;
