@@ -41,6 +41,7 @@ bare() {
 	[[ $status -eq 2 ]] || fail "no command: not 2"
 }
 
+# bats test_tags=any-kernel
 @test "run: arguments, environment and directory arrive as they are" {
 	cd "$BATS_TEST_TMPDIR"
 	run -0 env SP_T='a b' "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- \
@@ -84,6 +85,7 @@ time.sleep(60)' "$out" "$signal" 3>&- >/dev/null 2>&1 &
 	done
 }
 
+# bats test_tags=any-kernel
 @test "run: bad policies: exit 2, the place is said, the command is not started" {
 	local file name policy=$BATS_TEST_TMPDIR
 	: >"$policy/empty.json"
@@ -193,6 +195,7 @@ exec "$@"' x "$SALLYPORT" run --quiet -- ls -l /proc/self/fd 3>&-
 	[[ $status -eq 1 && $output == *root* ]] || fail "not said"
 }
 
+# bats test_tags=any-kernel
 @test "run: on a terminal the command has it" {
 	run -0 "$PYTHON" "$E2E/clients/terminal.py" "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run \
 		--allow good.test -- sh -c 'test -t 0 && test -t 1 && stty size && read line && echo "got <$line>"' 3>&-

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # check, explain, doctor and the command line; no lab.
+# The tests that are the same on every kernel are not repeated in virtual machines (tests/vm/suite).
 # shellcheck disable=SC2030,SC2031,SC2034
 load helpers
 
@@ -14,6 +15,7 @@ sp() {
 	timeout $((60 * SLOW)) "$SALLYPORT" "$@" 3>&-
 }
 
+# bats test_tags=any-kernel
 @test "check: a good policy" {
 	policy p.json '{ "version": 1, "name": "n", "rules": [ { "deny": ["*.a.test"] },
 		{ "allow": ["a.test", "b.test:22", "10.0.0.0/8", "[2001:db8::1]:443"] } ] }'
@@ -21,6 +23,7 @@ sp() {
 	[[ $status -eq 0 ]] || fail "refused"
 }
 
+# bats test_tags=any-kernel
 @test "check: policy.md's own example is well-formed" {
 	policy p.json '{ "version": 1, "name": "coding-agent", "description": "what the agent may reach",
   "mode": "enforce", "default": "deny", "precedence": "first_match",
@@ -38,6 +41,7 @@ sp() {
 	[[ $status -eq 0 ]] || fail "refused"
 }
 
+# bats test_tags=any-kernel
 @test "check: an unknown key: line, column, and the nearest known key" {
 	policy p.json $'{\n  "version": 1,\n  "defualt": "deny",\n  "rules": []\n}'
 	run sp check "$BATS_TEST_TMPDIR/p.json"
@@ -45,6 +49,7 @@ sp() {
 	[[ $output == *p.json:3:* && $output == *defualt* && $output == *'"default"'* ]] || fail "no place or no hint"
 }
 
+# bats test_tags=any-kernel
 @test "check: bad documents, each with its place" {
 	local text i=0
 	while IFS= read -r text; do
@@ -74,12 +79,14 @@ sp() {
 	[[ $status -ne 0 && $output == *missing.json* ]]
 }
 
+# bats test_tags=any-kernel
 @test "check: a pattern that covers a public suffix is a warning that names it" {
 	policy p.json '{ "version": 1, "rules": [ { "allow": ["*.com"] }, { "allow": ["**.co.uk"] } ] }'
 	run sp check "$BATS_TEST_TMPDIR/p.json"
 	[[ $status -eq 0 && $output == *warning*"*.com"* && $output == *co.uk* ]] || fail "no warning"
 }
 
+# bats test_tags=any-kernel
 @test "explain: allowed, denied, default, port" {
 	policy p.json '{ "version": 1, "rules": [ { "deny": ["x.a.test"] }, { "allow": ["*.a.test", "b.test:22"] } ] }'
 	local p=$BATS_TEST_TMPDIR/p.json
@@ -112,6 +119,7 @@ sp() {
 	[[ $status -eq 0 ]] || fail "doctor says no"
 }
 
+# bats test_tags=any-kernel
 @test "command line: help, version, unknown commands and options" {
 	run sp --help
 	[[ $status -eq 0 && $output == *run* && $output == *check* && $output == *explain* && $output == *doctor* ]]
