@@ -40,7 +40,7 @@ UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/te
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all check check-unit check-bpf check-e2e check-vm check-fuzz demo bench install uninstall clean deps tests
+.PHONY: all check check-unit check-bpf check-e2e check-vm fuzz demo bench install uninstall clean deps tests
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -101,14 +101,31 @@ $(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.ske
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a -lcmocka $(LIBS)
 
-# The fuzzers' corpus is replayed by a plain main(); `make fuzz` would link libFuzzer instead.
+# The fuzzers' corpus is replayed by a plain main(); `make fuzz` links libFuzzer instead.
 $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(O)/libsallyport.a | $(O)/fuzz
 	$(call say,FUZZ,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ tests/fuzz/fuzz_$*.c tests/fuzz/replay.c \
-		$(O)/libsallyport.a $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ tests/fuzz/fuzz_$*.c \
+		tests/fuzz/replay.c $(O)/libsallyport.a $(LIBS)
+
+fuzz: $(patsubst $(O)/fuzz/%,$(O)/libfuzzer/%,$(FUZZERS))
+
+$(O)/libfuzzer/fuzz_%: tests/fuzz/fuzz_%.c $(O)/libsallyport.a
+	$(call say,FUZZER,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -Itests -O1 -g -std=gnu11 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -o $@ $< $(O)/libsallyport.a $(LIBS)
+
+# ns per packet of the programs, and what a large policy costs; root
+bench: $(O)/bench/prog_run
+	$(Q)$(O)/bench/prog_run
+
+$(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
+	$(call say,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 check-unit: $(O)/sallyport $(UNIT) $(FUZZERS)
-	$(Q)scripts/run-tests unit $(UNIT)
+	$(Q)scripts/run-tests unit $(UNIT) $(FUZZERS)
 
 check-bpf: $(O)/sallyport $(BPF_TESTS)
 	$(Q)scripts/run-tests bpf $(BPF_TESTS)

@@ -367,10 +367,11 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 		/*
 		 * connect() on a datagram socket sends nothing, and getaddrinfo() does it to learn
 		 * source addresses (RFC 6724): it may. The send that would follow gets the error.
+		 * Port 53 is not asked about like that, and some resolvers do not heed a failed send.
 		 */
 		if (!ok)
 			f->flags |= SP_FLOW_TAINTED;
-		ok = 1;
+		ok = ok || c->reason != SP_REASON_UNTRUSTED_RESOLVER;
 	}
 	if (!ok) {
 		f->flags |= SP_FLOW_TAINTED;
@@ -381,11 +382,16 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 	return 1;
 }
 
-static __always_inline int connect_errno(const struct sp_ctx *c)
+/*
+ * What a refused connect says: EHOSTUNREACH, as for an ICMP "administratively prohibited"
+ * (RFC 1812 5.2.7.1). Clients take it as final; wget, for one, tries again for minutes on EPERM and
+ * EACCES, and npm on ECONNREFUSED. A refused send says EPERM, as the packet hook does.
+ */
+static __always_inline int connect_errno(const struct sp_ctx *c, int sending)
 {
 	if (c->reason == SP_REASON_NO_LISTENER)
 		return -ERR_CONNREFUSED;
-	return c->protocol == IPPROTO_UDP ? -ERR_PERM : -ERR_HOSTUNREACH;
+	return sending ? -ERR_PERM : -ERR_HOSTUNREACH;
 }
 
 static __always_inline int connect4(struct bpf_sock_addr *ctx, int sending)
@@ -397,7 +403,7 @@ static __always_inline int connect4(struct bpf_sock_addr *ctx, int sending)
 	addr_from_v4(c.daddr, ctx->user_ip4);
 	if (before_packet(ctx, a, &c, sending))
 		return 1;
-	bpf_set_retval(connect_errno(&c));
+	bpf_set_retval(connect_errno(&c, sending));
 	return 0;
 }
 
@@ -415,7 +421,7 @@ static __always_inline int connect6(struct bpf_sock_addr *ctx, int sending)
 	__builtin_memcpy(c.daddr, w, 16);
 	if (before_packet(ctx, a, &c, sending))
 		return 1;
-	bpf_set_retval(connect_errno(&c));
+	bpf_set_retval(connect_errno(&c, sending));
 	return 0;
 }
 
