@@ -109,6 +109,14 @@ static void table_read(struct table *t, const char *path)
 	fclose(f);
 }
 
+static bool is_program(const char *program)
+{
+	for (int i = 0; i < measured_len; i++)
+		if (strcmp(measured[i].program, program) == 0)
+			return true;
+	return false;
+}
+
 static void table_write(const struct table *t, const char *path)
 {
 	FILE *f = fopen(path, "w");
@@ -120,6 +128,8 @@ static void table_write(const struct table *t, const char *path)
 		fprintf(f, "\t%s", t->series[i]);
 	fprintf(f, "\n");
 	for (int i = 0; i < t->rows_len; i++) {
+		if (!is_program(t->rows[i].program))
+			continue;
 		fprintf(f, "%s", t->rows[i].program);
 		for (int j = 0; j < t->series_len; j++) {
 			if (t->rows[i].insns[j])
@@ -238,14 +248,9 @@ int main(int argc, char **argv)
 		else
 			judge(&table, &measured[i], series);
 	}
-	for (int i = 0; i < table.rows_len && !update; i++) {
-		bool found = false;
-
-		for (int j = 0; j < measured_len; j++)
-			found |= strcmp(table.rows[i].program, measured[j].program) == 0;
-		if (!found)
+	for (int i = 0; i < table.rows_len && !update; i++)
+		if (!is_program(table.rows[i].program))
 			tap_ok(false, "%s is in the table, and no program", table.rows[i].program);
-	}
 	if (update)
 		table_write(&table, argc > 2 ? argv[2] : path);
 	lsm_bpf__destroy(lsm);
