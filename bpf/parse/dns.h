@@ -246,8 +246,8 @@ SP_INLINE int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, stru
 	at = d->off;
 	if (at + 2 > d->end)
 		return SP_BAD(ANSWER_MALFORMED);
-	if (sp_get16(s, at) == (0xc000 | d->current)) {
-		mine = 1; /* the usual case: a pointer to the very name */
+	if (d->current < 0x4000 && sp_get16(s, at) == (0xc000 | d->current)) {
+		mine = 1; /* the usual case: a pointer (of 14 bits) to the very name */
 		off = at + 2;
 	} else {
 		if (sp_dns_unpack(s, d, n, at) != SP_DONE)
