@@ -8,24 +8,23 @@ load helpers
 setup_file() { lab_up; }
 teardown_file() { lab_down; }
 
-# Each TECHNIQUE works outside; inside it is refused and no packet arrives.
+# Every TECHNIQUE works outside; inside each is refused and no packet arrives.
 refuse() { # FILTER TECHNIQUE...
-	local filter=$1 technique
+	local filter=$1
 	shift
-	for technique in "$@"; do
-		capture_start "$filter"
-		run outside "$PYTHON" "$E2E/clients/sockets.py" try "$technique"
-		capture_stop
-		[[ $status -eq 0 ]] || fail "does not even work outside: $technique"
-		if [[ $filter != "port 1" ]]; then
-			[[ $(tcpdump -n -r "$CAPTURE" 2>/dev/null | wc -l) -gt 0 ]] || fail "not seen outside: $technique"
-		fi
-		capture_start "$filter"
-		run inside "$PYTHON" "$E2E/clients/sockets.py" try "$technique"
-		capture_stop
-		[[ $status -eq 1 && -s $BATS_TEST_TMPDIR/ms ]] || fail "not refused inside: $technique"
-		[[ $(tcpdump -n -r "$CAPTURE" 2>/dev/null | wc -l) -eq 0 ]] || fail "it arrived: $technique: $(capture_text)"
-	done
+	capture_start "$filter"
+	run outside "$PYTHON" "$E2E/clients/sockets.py" try "$@"
+	capture_stop
+	[[ $status -eq 0 ]] || fail "does not even work outside"
+	if [[ $filter != "$NOTHING" ]]; then
+		[[ $(tcpdump -n -r "$CAPTURE" 2>/dev/null | wc -l) -ge $# ]] || fail "not all are seen outside"
+	fi
+	capture_start "$filter"
+	run inside "$PYTHON" "$E2E/clients/sockets.py" try "$@"
+	capture_stop
+	# 1: none of them works (3: some do).
+	[[ $status -eq 1 && -s $BATS_TEST_TMPDIR/ms ]] || fail "not refused inside"
+	[[ $(tcpdump -n -r "$CAPTURE" 2>/dev/null | wc -l) -eq 0 ]] || fail "it arrived: $(capture_text)"
 }
 
 three_ways() { # FILTER TECHNIQUE...
@@ -35,6 +34,8 @@ three_ways() { # FILTER TECHNIQUE...
 	refuse "$@"
 }
 
+# For techniques that send nothing.
+NOTHING="port 1"
 WIRE="(ip host 198.18.0.66 or ip6 host 2001:db8:5a11::66) and not (icmp6 and ip6[40] >= 133)"
 
 @test "sockets: raw" {
@@ -62,22 +63,22 @@ WIRE="(ip host 198.18.0.66 or ip6 host 2001:db8:5a11::66) and not (icmp6 and ip6
 }
 
 @test "sockets: binding to port 53, TCP and UDP" {
-	refuse "port 1" bind53_udp bind53_tcp6
+	refuse "$NOTHING" bind53_udp bind53_tcp6
 	POLICY=(--allow good.test --keep-caps)
-	refuse "port 1" bind53_udp bind53_tcp6
+	refuse "$NOTHING" bind53_udp bind53_tcp6
 	event kind=socket verdict=denied reason=bind_dns
 }
 
 @test "sockets: options: UDP_SEGMENT, SO_MARK, SO_ZEROCOPY, IP_OPTIONS, IPV6_RTHDR, low TTL, IP_TRANSPARENT" {
-	three_ways "port 1" udp_segment mark zerocopy ip_options ttl hops6 transparent
+	three_ways "$NOTHING" udp_segment mark zerocopy ip_options ttl hops6 transparent
 	event kind=socket verdict=denied reason=socket_option
 	outside "$PYTHON" "$E2E/clients/sockets.py" try rthdr || skip "this kernel refuses the routing header by itself; the other options were tested"
-	three_ways "port 1" rthdr
+	three_ways "$NOTHING" rthdr
 }
 
 @test "sockets: options, in a sandbox that keeps its capabilities" {
 	POLICY=(--allow good.test --keep-caps)
-	refuse "port 1" udp_segment mark zerocopy ip_options ttl hops6 transparent
+	refuse "$NOTHING" udp_segment mark zerocopy ip_options ttl hops6 transparent
 }
 
 @test "sockets: what programs do every day goes on working" {
