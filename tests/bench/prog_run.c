@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * prog_run.c - ns per packet of parsers and look-up, by BPF_PROG_RUN; and what a policy of a million
- * names costs to compile, to load, and to keep.
+ * prog_run.c - ns per packet of parsers and look-up, by BPF_PROG_RUN; and what a policy of a
+ * million names costs to compile, to load, and to keep.
  *
  * The programs are those of tests/bpf: the product's headers without its sockets. A number is the
  * median of RUNS runs of `repeat` packets each; `empty` is what the loop around a program that only

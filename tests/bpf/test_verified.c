@@ -2,9 +2,9 @@
 /*
  * test_verified.c - how many instructions the verifier goes through for each program.
  *
- * The numbers are held against tests/bpf/verified.tsv, which has a column for each series of kernels
- * that was measured. A program fails with more than 50,000; with more than 10 % above its number for
- * this series; and on a series without a column, with more than twice its largest number.
+ * The numbers are held against tests/bpf/verified.tsv, which has a column for each series of
+ * kernels that was measured. A program fails with more than 50,000; with more than 10 % above its
+ * number for this series; and on a series without a column, with more than twice its largest number.
  *
  *     test_verified                    compares
  *     test_verified --update [FILE]    writes the column of this kernel, in the table or to FILE
@@ -153,8 +153,8 @@ static unsigned long log_insns(const char *log)
 }
 
 /*
- * Loads an object and notes what the verifier said of each of its programs. Every program gets a log
- * of its own; an object that does not load leaves the numbers of the programs before the one that
+ * Loads an object and notes what the verifier said of each of its programs. Every program gets a
+ * log of its own; an object that does not load leaves the numbers of the programs before the one that
  * was refused.
  */
 static int measure(struct bpf_object *obj)

@@ -3,8 +3,8 @@
  * test_walk.c - the kernel answers as sp_image_decide() does.
  *
  * Random policies, compiled and put into the product's maps; random questions, answered by the
- * product's look-up as a BPF program (name_acl(), cidr_match(), acl_match() of bpf/decide.bpf.h) and
- * by the walk of the image in user space. SP_SEED repeats a run, SP_PAIRS says how many questions.
+ * product's look-up as a BPF program (name_acl(), cidr_match(), acl_match() of bpf/decide.bpf.h)
+ * and by the walk of the image in user space. SP_SEED repeats a run, SP_PAIRS says how many questions.
  */
 #include <time.h>
 

@@ -31,7 +31,7 @@ static __always_inline void decide_dns(struct walk_work *w, const struct sp_poli
 	w->dns_rule = acl ? acl->dns_rule : SP_RULE_DEFAULT;
 }
 
-/* A global function, as decide_name(): address words are read unaligned, which the stack forbids. */
+/* Global, as decide_name() is: address words are read unaligned, which the stack forbids. */
 __noinline int walk_addr(struct sp_ctx *c, struct sp_match *m, __u32 protocol)
 {
 	struct sp_policy_conf *conf;

@@ -69,7 +69,7 @@ static int query(const uint8_t *p, size_t size, struct ref_name *n, unsigned int
 	return at == size ? SP_DONE : SP_BAD(DNS_TRAILING);
 }
 
-/* A name with pointers: false if it is not right; *next is behind it, *start where its text stands. */
+/* A name with pointers, or false; *next is behind it, *start where its text stands. */
 static bool unpack(const uint8_t *p, size_t size, size_t at, struct ref_name *n, size_t *next,
 		   size_t *start)
 {

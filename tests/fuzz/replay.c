@@ -4,9 +4,9 @@
  *
  *     fuzz_NAME [FILE|DIRECTORY]...
  *
- * Without arguments: on the vectors of that name and tests/fuzz/corpus/NAME, and on MUTATIONS variants
- * of each (the same ones every time; SP_FUZZ_MUTATIONS says how many); where there are none, on random
- * bytes. Prints TAP; a finding fails, with the input left in the file it names.
+ * Without arguments: on the vectors of that name and tests/fuzz/corpus/NAME, and on MUTATIONS
+ * variants of each (the same ones every time; SP_FUZZ_MUTATIONS says how many); where there are
+ * none, on random bytes. Prints TAP; a finding fails, with the input left in the file it names.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -74,7 +74,8 @@ static uint64_t next_random(void)
 
 static void mutate(void)
 {
-	static const uint8_t values[] = {0, 1, 4, 5, 22, 28, 63, 64, 0x7f, 0x80, 0xc0, 0xff, '.', '\n'};
+	static const uint8_t values[] = {0,  1,	   4,	 5,    22,   28,  63,
+					 64, 0x7f, 0x80, 0xc0, 0xff, '.', '\n'};
 	unsigned int changes = 1 + next_random() % 3;
 
 	while (changes--) {

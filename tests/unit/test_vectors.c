@@ -2,8 +2,8 @@
 /*
  * test_vectors.c - every vector through the native build of the parsers.
  *
- * What is said must be the .expect file to the byte, whatever lies behind the message in memory. A
- * TLS or HTTP stream must also be judged the same however it is cut: as bytes arrive the verdict may
+ * What is said must be the .expect file to the byte, whatever lies behind the message in memory.
+ * A TLS or HTTP stream must also be judged the same however it is cut: as bytes arrive the verdict may
  * go from `more` to the final one, once, and never elsewhere.
  */
 #include <setjmp.h>

@@ -41,7 +41,8 @@ struct vectors {
 #define VECTOR_SEED0 0x0706050403020100ULL
 #define VECTOR_SEED1 0x0f0e0d0c0b0a0908ULL
 
-__attribute__((noreturn, format(printf, 1, 2), unused)) static void vector_die(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2), unused)) static void
+vector_die(const char *format, ...)
 {
 	va_list args;
 
