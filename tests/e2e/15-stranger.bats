@@ -4,7 +4,7 @@
 # shellcheck disable=SC2030,SC2031,SC2034
 load helpers
 
-N=stranger-$(cksum <<<"$TOP" | cut -c1-4)
+N=stranger-${BATS_ROOT_PID:-0}
 
 setup_file() {
 	need_sallyport

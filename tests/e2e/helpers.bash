@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# Shared by the bats files. Every file has its own lab (netns, servers), named after the file.
+# Shared by the bats files. Every file of every run has its own lab (netns, servers), named after the
+# file and the process of bats.
 #
 #   outside CMD...                  runs CMD in the lab, not enforced
 #   inside [OPTION...] [-- ] CMD... runs CMD in the lab under `sallyport run`
@@ -42,7 +43,7 @@ export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 
 lab_name() {
 	local file=${BATS_TEST_FILENAME##*/}
-	echo "e2e-${file%.bats}-$(cksum <<<"$TOP" | cut -c1-4)"
+	echo "e2e-${file%.bats}-${BATS_ROOT_PID:-0}"
 }
 
 LAB=$(lab_name)
@@ -61,10 +62,22 @@ need_sallyport() {
 	fi
 }
 
+# Labs of this file whose bats is gone: it was killed.
+remove_stale_labs() {
+	local dir name pid
+	for dir in "${LAB_DIR%-*}"-*; do
+		name=${dir##*/}
+		pid=${name##*-}
+		[[ -d $dir && $pid =~ ^[0-9]+$ && ! -d /proc/$pid ]] || continue
+		lab down "$name" 3>&-
+	done
+}
+
 # For setup_file and teardown_file. Background processes of bats must not hold its fd 3.
 lab_up() {
 	need_sallyport
 	"$E2E/clients/build" "$CLIENTS" 3>&-
+	remove_stale_labs
 	lab up "$LAB" 3>&-
 }
 
