@@ -265,7 +265,8 @@ __noinline int tls_judge(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch 
 static __always_inline void tls_done(struct sp_flow *f)
 {
 	f->state = SP_FLOW_TLS_DONE;
-	f->hello_end = f->end;
+	/* what is behind the bytes that can be kept is not part of any hello */
+	f->hello_end = f->end > SP_STREAM_MAX ? SP_STREAM_MAX : f->end;
 }
 
 /* A segment with payload of a flow whose hello is due. */
@@ -294,12 +295,14 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 		if (r != SP_MORE && r != SP_TLS_JOIN) {
 			r = tls_decide(c, f, s, &s->stream,
 				       r == SP_DONE ? sp_tls_hello(&s->stream, &s->tls) : r);
-			if (r == SP_PASS) {
-				f->end = c->payload_len;
-				retain(skb, c, c->payload_len);
-				tls_done(f);
-			}
-			return r;
+			if (r != SP_PASS)
+				return r;
+			f->end = c->payload_len;
+			/* without a copy a retransmission could not be compared, and would not pass */
+			if (!retain(skb, c, c->payload_len))
+				return SP_BAD(STREAMS_FULL);
+			tls_done(f);
+			return SP_PASS;
 		}
 		st = stream_get(sk, c->sandbox, 1);
 		if (!st)
@@ -427,6 +430,12 @@ static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, stru
 	return SP_PASS;
 }
 
+/* Does what is no request start with an empty line, which a server would skip? */
+static __always_inline int http_blank(const struct sp_stream *in)
+{
+	return in->data[0] == '\r' || in->data[0] == '\n';
+}
+
 /*
  * Takes one head, or body bytes, from the front of the packet's payload; moves c->payload on.
  * SP_MORE: there is more in the packet; SP_PASS: the packet may go; or a reason to deny.
@@ -436,7 +445,7 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 {
 	struct bpf_sock *sk = packet_sock(skb);
 	struct sp_stream *st;
-	__u32 had = 0, used;
+	__u32 had = 0, used, off;
 	int r;
 
 	if (!sk || !c || !f || !s)
@@ -451,6 +460,7 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		return c->payload_len ? SP_MORE : SP_PASS;
 	}
 	st = stream_get(sk, c->sandbox, 0);
+	off = f->heads; /* 0: the first head of the connection */
 	if (st) {
 		had = st->len;
 		r = stream_append(skb, st, c->payload, c->payload_len);
@@ -477,7 +487,8 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	if (r == SP_DONE)
 		r = st ? http_decide(c, f, s, st) : http_decide(c, f, s, &s->stream);
 	else if ((f->flags & SP_FLOW_DENY_ONLY) ||
-		 ((f->flags & SP_FLOW_LENIENT) && r == SP_BAD(HTTP_NOT_HTTP))) {
+		 ((f->flags & SP_FLOW_LENIENT) && r == SP_BAD(HTTP_NOT_HTTP) && off == 0 &&
+		  !http_blank(st ? st : &s->stream))) {
 		f->state = SP_FLOW_OPEN;
 		r = SP_PASS;
 	}
@@ -487,8 +498,9 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		stream_drop(sk, c->sandbox);
 	if (f->state == SP_FLOW_OPEN)
 		return SP_PASS;
-	if (s->http.has_upgrade && s->http.has_connection)
+	if (s->http.websocket && s->http.has_connection && off == 0)
 		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
+	f->heads = 1;
 	f->skip = s->http.body;
 	used = s->http.head - had;
 	if (s->http.head < had || used > c->payload_len)
@@ -540,11 +552,15 @@ __noinline int sniff_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_
 
 	if (!c || !f || !s)
 		return SP_BAD(NO_MEMORY);
+	if (c->seq != f->base)
+		return SP_DROP; /* the first bytes were dropped: they come again */
 	r = stream_load(skb, &s->stream, c->payload, c->payload_len);
 	if (r != SP_DONE)
 		return r;
 	if (s->stream.data[0] == SP_TLS_HANDSHAKE) {
 		f->state = SP_FLOW_TLS;
+	} else if (s->stream.data[0] == '\r' || s->stream.data[0] == '\n') {
+		f->state = SP_FLOW_HTTP; /* servers skip an empty line before a request (RFC 9112 2.2) */
 	} else {
 		r = sp_http_method(&s->stream);
 		f->state = r < 0 ? SP_FLOW_OPEN : SP_FLOW_HTTP;

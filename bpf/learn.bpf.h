@@ -18,17 +18,13 @@
 
 /* ---- sweeping ------------------------------------------------------------------------------- */
 
-struct sweep {
-	__u64 now;
-};
-
 /* All four values that can expire start with, or are scanned for, their expiry. */
-static long sweep_addr(void *map, const void *key, struct sp_learned *v, struct sweep *w)
+static long sweep_addr(void *map, const void *key, struct sp_learned *v, void *unused)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u32 i;
 
-	(void)w;
+	(void)unused;
 	for (i = 0; i < SP_LEARNED_PER_ADDR; i++)
 		if (v->names[i].expires >= now)
 			return 0;
@@ -36,9 +32,9 @@ static long sweep_addr(void *map, const void *key, struct sp_learned *v, struct 
 	return 0;
 }
 
-static long sweep_first(void *map, const void *key, __u64 *v, struct sweep *w)
+static long sweep_first(void *map, const void *key, __u64 *v, void *unused)
 {
-	(void)w;
+	(void)unused;
 	if (*v < bpf_ktime_get_ns())
 		bpf_map_delete_elem(map, key);
 	return 0;
@@ -48,7 +44,6 @@ static long sweep_first(void *map, const void *key, __u64 *v, struct sweep *w)
 __noinline int sweep_sandbox(__u32 slot, __u64 now)
 {
 	struct sp_sandbox *b = bpf_map_lookup_elem(&sandboxes, &slot);
-	struct sweep w = {};
 	void *inner;
 
 	if (!b || now - b->last_sweep_ns < SP_SECOND_NS)
@@ -56,16 +51,16 @@ __noinline int sweep_sandbox(__u32 slot, __u64 now)
 	b->last_sweep_ns = now;
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
 	if (inner)
-		bpf_for_each_map_elem(inner, sweep_addr, &w, 0);
+		bpf_for_each_map_elem(inner, sweep_addr, NULL, 0);
 	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
 	if (inner)
-		bpf_for_each_map_elem(inner, sweep_first, &w, 0);
+		bpf_for_each_map_elem(inner, sweep_first, NULL, 0);
 	inner = bpf_map_lookup_elem(&learned_names, &slot);
 	if (inner)
-		bpf_for_each_map_elem(inner, sweep_first, &w, 0);
+		bpf_for_each_map_elem(inner, sweep_first, NULL, 0);
 	inner = bpf_map_lookup_elem(&pending, &slot);
 	if (inner)
-		bpf_for_each_map_elem(inner, sweep_first, &w, 0);
+		bpf_for_each_map_elem(inner, sweep_first, NULL, 0);
 	return 1;
 }
 
@@ -96,7 +91,6 @@ __noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s,
 	v.acl = c->acl;
 	v.rule = c->rule;
 	v.generation = c->generation;
-	v.denied = c->action != SP_ACTION_ALLOW;
 	inner = bpf_map_lookup_elem(&pending, &slot);
 	if (!inner)
 		return 0;
@@ -357,7 +351,7 @@ __noinline __u64 learned_rank(const struct sp_learned *l, __u32 i, __u64 name, _
 __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 expires)
 {
 	struct sp_scratch *value;
-	struct sp_pair_value v = {};
+	struct sp_pair_value v = {}, *old;
 	struct sp_learned_name *n;
 	struct sp_learned *l;
 	struct sp_pair k;
@@ -374,7 +368,15 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 	v.acl = c->acl;
 	v.generation = c->generation;
 	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
-	if (!inner || bpf_map_update_elem(inner, &k, &v, BPF_ANY))
+	if (!inner)
+		return 0;
+	/* an answer does not cut short what is known for longer: an earlier answer, dns.static */
+	old = bpf_map_lookup_elem(inner, &k);
+	if (old && old->generation == c->generation && old->expires > expires) {
+		expires = old->expires;
+		v.expires = expires;
+	}
+	if (bpf_map_update_elem(inner, &k, &v, BPF_ANY))
 		return 0;
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
 	if (!inner)
@@ -400,6 +402,8 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 			at = i;
 		}
 	}
+	if (soonest == ~0ULL)
+		return 1; /* eight names of dns.static: the pair alone has to do */
 	n = &l->names[at & (SP_LEARNED_PER_ADDR - 1)];
 	/* no reader may see the new name with the old ACL: an expiry of 0 is a free place */
 	n->expires = 0;

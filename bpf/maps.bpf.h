@@ -45,7 +45,6 @@ enum sp_flow_state {
 #define SP_FLOW_HOME 0x01u	 /* born in the sandbox's home network namespace */
 #define SP_FLOW_INBOUND 0x02u	 /* accepted, not connected */
 #define SP_FLOW_ASKED 0x04u	 /* a DNS query was let out: answers are read */
-#define SP_FLOW_TAINTED 0x08u	 /* was pointed at a denied address: never a resolver behind a NAT */
 #define SP_FLOW_LENIENT 0x10u	 /* neither TLS nor HTTP is required: if it is one, it must be right */
 #define SP_FLOW_DENY_ONLY 0x20u	 /* allowed by address: only a denied name in the hello closes it */
 #define SP_FLOW_SECOND 0x40u	 /* inspecting a second ClientHello */
@@ -66,7 +65,8 @@ struct sp_flow {
 	__u16 asked_port; /* destination as given to connect or sendmsg, before any NAT */
 	__u32 pid;
 	__u8 asked[16];
-	__u64 name; /* hash of the name that the flow stands on; 0: none */
+	__u64 name;    /* hash of the name that the flow stands on; 0: none */
+	__u64 settled; /* datagrams: what destination was last allowed, in one word (datagram_hash()) */
 	__u64 bytes_out, bytes_in;
 	__u64 renew; /* ns: when what was learned of this address is next kept alive */
 	__u64 event; /* ns: last event about an allowed datagram */
@@ -78,6 +78,11 @@ struct sp_flow {
 	__u32 rx_need; /* bytes of the message that is being collected */
 	__u32 uid;
 	char comm[16];
+	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only ever
+	 * set: flags are read, changed and written by several threads */
+	__u8 tainted;
+	__u8 heads; /* HTTP: a head was seen on this connection */
+	__u8 zero[6];
 };
 
 struct {
@@ -134,8 +139,6 @@ struct sp_scratch {
 	struct sp_learned fresh;  /* an address's first entry, too large for the stack */
 	struct sp_stream stream;
 };
-
-#define SP_SCRATCH_PER_CPU 4
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -12,10 +12,10 @@
 
 #include "scratch.bpf.h"
 
-#define SP_TCP_FIN 0x01u
 #define SP_TCP_SYN 0x02u
 #define SP_TCP_RST 0x04u
 #define SP_TCP_ACK 0x10u
+#define SP_TCP_URG 0x20u
 
 /* The IP header: SP_DONE with the offset of the next header in *l4, or a negative reason. */
 static __always_inline int packet_ip(struct __sk_buff *skb, struct sp_ctx *c, __u32 *l4)

@@ -32,7 +32,6 @@ char LICENSE[] SEC("license") = "GPL";
 #define ERR_PERM 1
 #define ERR_CONNREFUSED 111
 #define ERR_HOSTUNREACH 113
-#define TCP_USER_TIMEOUT 18
 
 enum { EGRESS_DROP = 0, EGRESS_PASS = 1, EGRESS_SILENT = 2 };
 
@@ -66,6 +65,8 @@ static __always_inline int refuse(struct sp_ctx *c, const struct sp_flow *f)
 {
 	int audit = c->mode == SP_MODE_AUDIT_ONLY;
 
+	if (!c->generation)
+		return 0; /* not filled in yet: c->sandbox is nobody's */
 	event_emit(c, f, NULL, audit ? SP_VERDICT_WOULD_DENY : SP_VERDICT_DENIED);
 	return audit;
 }
@@ -99,9 +100,12 @@ int sp_sock_create(struct bpf_sock *sk)
 		c.detail = sk->type;
 		return refuse(&c, f) ? 1 : 0;
 	}
-	if (sk->type == SOCK_STREAM ? sk->protocol != IPPROTO_TCP && sk->protocol != IPPROTO_MPTCP :
-				      sk->protocol != IPPROTO_UDP) {
-		/* SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege */
+	if (sk->protocol != (sk->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP)) {
+		/*
+		 * SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege. MPTCP spreads
+		 * a handshake over subflows, each of which is a TCP flow here; programs that ask for it
+		 * fall back to TCP.
+		 */
 		c.reason = sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6 ?
 				   SP_REASON_SOCKET_TYPE :
 				   SP_REASON_SOCKET_PROTOCOL;
@@ -142,11 +146,12 @@ int sp_post_bind6(struct bpf_sock *sk)
 /* Numbers of <linux/in.h>, <linux/in6.h>, <asm-generic/socket.h>, <linux/udp.h>. */
 enum {
 	L_SOCKET = 1, L_IP = 0, L_IPV6 = 41, L_UDP = 17,
-	O_SO_MARK = 36, O_SO_ZEROCOPY = 60,
-	O_IP_TTL = 2, O_IP_OPTIONS = 4, O_IP_RECVERR = 11, O_IP_TRANSPARENT = 19,
+	O_SO_BINDTODEVICE = 25, O_SO_MARK = 36, O_SO_ZEROCOPY = 60, O_SO_BINDTOIFINDEX = 62,
+	O_IP_TTL = 2, O_IP_OPTIONS = 4, O_IP_RECVERR = 11, O_IP_FREEBIND = 15,
+	O_IP_TRANSPARENT = 19, O_IP_UNICAST_IF = 50,
 	O_IPV6_2292PKTOPTIONS = 6, O_IPV6_UNICAST_HOPS = 16, O_IPV6_RECVERR = 25,
 	O_IPV6_HOPOPTS = 54, O_IPV6_RTHDRDSTOPTS = 55, O_IPV6_RTHDR = 57, O_IPV6_DSTOPTS = 59,
-	O_IPV6_TRANSPARENT = 75,
+	O_IPV6_TRANSPARENT = 75, O_IPV6_UNICAST_IF = 76, O_IPV6_FREEBIND = 78,
 	O_UDP_SEGMENT = 103,
 };
 
@@ -172,17 +177,22 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 
 	switch (ctx->level) {
 	case L_SOCKET:
-		return ctx->optname == O_SO_MARK || ctx->optname == O_SO_ZEROCOPY;
+		/* an interface of one's choosing is another way to another "resolver" */
+		return ctx->optname == O_SO_MARK || ctx->optname == O_SO_ZEROCOPY ||
+		       ctx->optname == O_SO_BINDTODEVICE || ctx->optname == O_SO_BINDTOIFINDEX;
 	case L_IP:
 		if (ctx->optname == O_IP_TTL)
 			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
-		return ctx->optname == O_IP_OPTIONS || ctx->optname == O_IP_TRANSPARENT;
+		/* FREEBIND: a source address that is not ours, to which answers would be sent */
+		return ctx->optname == O_IP_OPTIONS || ctx->optname == O_IP_TRANSPARENT ||
+		       ctx->optname == O_IP_FREEBIND || ctx->optname == O_IP_UNICAST_IF;
 	case L_IPV6:
 		if (ctx->optname == O_IPV6_UNICAST_HOPS)
 			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
 		return ctx->optname == O_IPV6_2292PKTOPTIONS || ctx->optname == O_IPV6_HOPOPTS ||
 		       ctx->optname == O_IPV6_RTHDRDSTOPTS || ctx->optname == O_IPV6_RTHDR ||
-		       ctx->optname == O_IPV6_DSTOPTS || ctx->optname == O_IPV6_TRANSPARENT;
+		       ctx->optname == O_IPV6_DSTOPTS || ctx->optname == O_IPV6_TRANSPARENT ||
+		       ctx->optname == O_IPV6_FREEBIND || ctx->optname == O_IPV6_UNICAST_IF;
 	case L_UDP:
 		return ctx->optname == O_UDP_SEGMENT;
 	}
@@ -288,23 +298,26 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 		c->reason = SP_REASON_NOT_READY;
 		return 0;
 	}
-	if (c->dport == 53) {
-		if (is_resolver(conf, c->daddr)) {
-			c->action = SP_ACTION_ALLOW;
-			c->via = SP_VIA_RESOLVER;
-			c->reason = SP_REASON_RESOLVER;
-			return 1;
-		}
-		c->reason = SP_REASON_UNTRUSTED_RESOLVER;
-		return 0;
-	}
-	/* a resolver behind a NAT: the packet goes elsewhere than the sender said */
-	if (f && f->asked_port == 53 && !(f->flags & SP_FLOW_TAINTED) &&
-	    is_resolver(conf, f->asked)) {
+	if (c->dport == 53 && is_resolver(conf, c->daddr)) {
 		c->action = SP_ACTION_ALLOW;
 		c->via = SP_VIA_RESOLVER;
 		c->reason = SP_REASON_RESOLVER;
 		return 1;
+	}
+	/*
+	 * A resolver behind a NAT: the packet goes elsewhere than the sender said. Only for the packet
+	 * hook (f is NULL before): the datagram is judged as a query all the same, and every
+	 * destination that this socket was given was allowed, or it would be tainted.
+	 */
+	if (f && f->asked_port == 53 && !f->tainted && is_resolver(conf, f->asked)) {
+		c->action = SP_ACTION_ALLOW;
+		c->via = SP_VIA_RESOLVER;
+		c->reason = SP_REASON_RESOLVER;
+		return 1;
+	}
+	if (c->dport == 53) {
+		c->reason = SP_REASON_UNTRUSTED_RESOLVER;
+		return 0;
 	}
 	decide_address(c);
 	if (addr_is_loopback(c->daddr) && c->via != SP_VIA_CIDR && c->via != SP_VIA_NAME) {
@@ -338,6 +351,51 @@ static __always_inline int flow_settled(const struct sp_flow *f, const struct sp
 	       addr_equal(f->daddr, c->daddr);
 }
 
+/*
+ * A datagram socket sends from several threads at once, and without a lock the parts of a decided
+ * destination could be read as a mixture of two. So what is settled for it is one word: a keyed hash
+ * (SipHash-1-3) of destination and generation, with the lowest bit telling whether a name allowed it.
+ */
+#define SP_SETTLED_NAME 1ULL
+
+static __always_inline __u64 datagram_hash(const __u8 *daddr, __u32 dport, __u32 generation)
+{
+	__u64 v0, v1, v2, v3, w;
+	struct sp_host *h;
+	__u32 zero = 0;
+
+	h = bpf_map_lookup_elem(&host, &zero);
+	if (!h)
+		return 0;
+	v0 = h->seed[0] ^ 0x736f6d6570736575ULL;
+	v1 = h->seed[1] ^ 0x646f72616e646f6dULL;
+	v2 = h->seed[0] ^ 0x6c7967656e657261ULL;
+	v3 = h->seed[1] ^ 0x7465646279746573ULL;
+	w = addr_high(daddr);
+	v3 ^= w;
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	v0 ^= w;
+	w = addr_low(daddr);
+	v3 ^= w;
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	v0 ^= w;
+	w = (__u64)generation << 32 | dport;
+	v3 ^= w;
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	v0 ^= w;
+	v2 ^= 0xff;
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	sp_sip_round(&v0, &v1, &v2, &v3);
+	/* never 0, which is a flow that nothing is settled for */
+	return (v0 ^ v1 ^ v2 ^ v3) | 2;
+}
+
+static __always_inline int datagram_settled(__u64 settled, __u64 hash)
+{
+	return hash && (settled | SP_SETTLED_NAME) == (hash | SP_SETTLED_NAME);
+}
+
 static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_attach *a,
 					 struct sp_ctx *c, int sending)
 {
@@ -357,26 +415,26 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 		return refuse(c, NULL);
 	}
 	if (!f->cgroup)
-		f->cgroup = a->cgroup; /* a kernel-made socket, such as an MPTCP subflow */
+		f->cgroup = a->cgroup; /* a socket made by the kernel */
 	f->asked_port = 0;
-	if (sending && f->state == SP_FLOW_OPEN && flow_settled(f, c))
+	if (sending && datagram_settled(*(volatile __u64 *)&f->settled,
+					datagram_hash(c->daddr, c->dport, c->generation)))
 		return 1; /* the packet hook has let this socket send there before */
+	if (sending)
+		c->sport = ctx->sk->src_port;
 	flow_process(f);
-	ok = destination(ctx, c, f);
-	if (!sending && c->protocol == IPPROTO_UDP) {
-		/*
-		 * connect() on a datagram socket sends nothing, and getaddrinfo() does it to learn
-		 * source addresses (RFC 6724): it may. The send that would follow gets the error.
-		 * Port 53 is not asked about like that, and some resolvers do not heed a failed send.
-		 */
-		if (!ok)
-			f->flags |= SP_FLOW_TAINTED;
+	ok = destination(ctx, c, NULL);
+	if (!ok)
+		f->tainted = 1;
+	/*
+	 * connect() on a datagram socket sends nothing, and getaddrinfo() does it to learn source
+	 * addresses (RFC 6724): it may. The send that would follow gets the error. Port 53 is not asked
+	 * about like that, and some resolvers do not heed a failed send.
+	 */
+	if (!sending && c->protocol == IPPROTO_UDP)
 		ok = ok || c->reason != SP_REASON_UNTRUSTED_RESOLVER;
-	}
-	if (!ok) {
-		f->flags |= SP_FLOW_TAINTED;
+	if (!ok)
 		return refuse(c, f);
-	}
 	addr_copy(f->asked, c->daddr);
 	f->asked_port = c->dport;
 	return 1;
@@ -463,8 +521,13 @@ static __always_inline int drop(struct __sk_buff *skb, struct sp_ctx *c, struct 
 		if (f) {
 			f->state = SP_FLOW_OPEN;
 			f->generation = c->generation;
+			f->protocol = c->protocol;
 			f->dport = c->dport;
 			addr_copy(f->daddr, c->daddr);
+			if (c->protocol == IPPROTO_UDP)
+				*(volatile __u64 *)&f->settled =
+					datagram_hash(c->daddr, c->dport, c->generation) &
+					~SP_SETTLED_NAME;
 		}
 		return EGRESS_PASS;
 	}
@@ -487,6 +550,11 @@ static __always_inline int flow_deny(struct __sk_buff *skb, struct sp_ctx *c, st
 	f->generation = c->generation;
 	f->dport = c->dport;
 	addr_copy(f->daddr, c->daddr);
+	if (f->asked_port) {
+		/* the socket's own view, before any NAT: by that it is found */
+		addr_copy(c->daddr, f->asked);
+		c->dport = f->asked_port;
+	}
 	request_reset(c);
 	return code;
 }
@@ -592,34 +660,43 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	}
 	syn = (c->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN;
 	if (!flow_settled(f, c) || (syn && f->base != c->seq + 1)) {
-		__u64 stood_on = f->generation && addr_equal(f->daddr, c->daddr) ? f->name : 0;
+		__u64 stood_on = f->name;
+		__u32 known = f->generation && f->protocol == IPPROTO_TCP && f->dport == c->dport &&
+			      addr_equal(f->daddr, c->daddr);
 
 		if (!destination(skb, c, f))
 			return flow_deny(skb, c, f, NULL);
 		r = flow_inspector(c, f, conf);
-		if (!syn && r != SP_FLOW_OPEN) {
+		if (!syn) {
 			/*
-			 * The start of this flow was judged under another policy, or not at all. It
-			 * may go on if it stood on the very name that it is allowed for now.
+			 * The policy has changed under a connection. It may go on, where it was, if the
+			 * new policy allows its address for the very reason it stood on before.
 			 */
 			c->reason = SP_REASON_MIDSTREAM;
-			if (c->via != SP_VIA_NAME || !stood_on || stood_on != c->name)
+			if (!known || stood_on != c->name || f->state == SP_FLOW_DENIED)
 				return flow_deny(skb, c, f, NULL);
-			r = SP_FLOW_OPEN;
+			flow_settle(f, c, f->state);
+		} else {
+			flow_settle(f, c, r);
+			f->base = c->seq + 1;
+			f->end = 0;
+			f->hello_end = 0;
+			f->skip = 0;
+			f->rx_next = 0;
+			f->rx_need = 0;
+			f->renew = c->now + SP_SECOND_NS;
+			if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
+				event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
 		}
-		flow_settle(f, c, r);
-		f->base = c->seq + (syn ? 1 : 0);
-		f->end = 0;
-		f->hello_end = 0;
-		f->skip = 0;
-		f->rx_next = 0;
-		f->rx_need = 0;
-		f->renew = c->now + SP_SECOND_NS;
-		if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
-			event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
 	}
 	if (syn)
 		c->seq += 1; /* data in a SYN (Fast Open) is at stream offset 0 */
+	if ((c->tcp_flags & SP_TCP_URG) && f->state != SP_FLOW_OPEN && f->state != SP_FLOW_DENIED) {
+		/* the receiver takes an urgent byte out of the stream that is inspected (RFC 6093) */
+		c->kind = SP_EVENT_PACKET;
+		c->reason = SP_REASON_URGENT;
+		return flow_deny(skb, c, f, NULL);
+	}
 	if (c->payload_len == 0) {
 		/* what carries nothing may always end a connection whose address was allowed */
 		if (f->state == SP_FLOW_DENIED && !(c->tcp_flags & SP_TCP_RST))
@@ -698,16 +775,17 @@ static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 				goto out;
 			}
 		}
+		if (r && !(f->flags & SP_FLOW_HOME))
+			c->reason = SP_REASON_ANSWER_FOREIGN_NETNS; /* may ask, will not learn */
 		if (r)
 			event_emit(c, f, s, SP_VERDICT_ALLOWED);
 		f->bytes_out += c->payload_len;
 		r = EGRESS_PASS;
 		goto out;
 	}
-	if (!c->malformed && request_answer(c, s, SP_DNS_HEADER + s->name.len + 4))
+	if (!c->malformed && (f->flags & SP_FLOW_HOME) && request_answer(c, s, SP_DNS_HEADER + s->name.len + 4))
 		code = EGRESS_SILENT; /* an answer is on its way */
-	event_emit(c, f, s, SP_VERDICT_DENIED);
-	r = code;
+	r = drop(skb, c, f, s, code);
 out:
 	scratch_release(s);
 	return r;
@@ -727,16 +805,31 @@ static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx
 	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
 }
 
+/* Does the policy judge names at this destination, so that a QUIC handshake would have to be read? */
+static __always_inline int names_matter(const struct sp_ctx *c)
+{
+	struct sp_policy_conf *conf = policy_conf(c->policy);
+
+	return c->via == SP_VIA_NAME || (c->via != SP_VIA_LOOPBACK && conf && conf->has_name_deny);
+}
+
 static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
-	if (!flow_settled(f, c) || f->state != SP_FLOW_OPEN) {
+	__u64 hash = datagram_hash(c->daddr, c->dport, c->generation);
+	__u64 settled = *(volatile __u64 *)&f->settled;
+
+	if (!datagram_settled(settled, hash)) {
 		if (!destination(skb, c, f))
 			return drop(skb, c, f, NULL, EGRESS_DROP);
 		if (c->via == SP_VIA_RESOLVER)
 			return dns_egress(skb, c, f);
-		if (c->via == SP_VIA_NAME && looks_quic(skb, c)) {
-			c->reason = SP_REASON_QUIC;
-			return drop(skb, c, f, NULL, EGRESS_DROP);
+		hash &= ~SP_SETTLED_NAME;
+		if (names_matter(c)) {
+			if (looks_quic(skb, c)) {
+				c->reason = SP_REASON_QUIC;
+				return drop(skb, c, f, NULL, EGRESS_DROP);
+			}
+			hash |= SP_SETTLED_NAME;
 		}
 		if (c->now - f->event > SP_SECOND_NS) {
 			f->event = c->now;
@@ -744,7 +837,8 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		}
 		flow_settle(f, c, SP_FLOW_OPEN);
 		f->renew = c->now + SP_SECOND_NS;
-	} else if (f->name && c->payload_len >= SP_QUIC_INITIAL_MIN && looks_quic(skb, c)) {
+		*(volatile __u64 *)&f->settled = hash;
+	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
 		c->reason = SP_REASON_QUIC;
 		return drop(skb, c, NULL, NULL, EGRESS_DROP);
@@ -785,38 +879,34 @@ __noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
 }
 
 /*
- * The packet of an open flow, told from as few bytes as will do: same policy, protocol, destination,
- * no options, no fragment, and not a SYN, which would be the start of another connection on the same
- * socket. Returns its payload length, or -1 if the slow path must look at it. Reads the packet
- * directly; what is not in the linear part is for the slow path too.
+ * A segment of an open TCP flow, told from as few bytes as will do: same destination, no options, no
+ * fragment, and not a SYN, which would be the start of another connection on the same socket. Returns
+ * its payload length, or -1 if the slow path must look at it. Reads the packet directly; what is not
+ * in the linear part is for the slow path too.
  */
 static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_flow *f)
 {
 	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
 	__u32 head;
 
-	if (d + 48 > end)
+	if (d + 40 > end)
 		return -1;
 	if (d[0] == 0x45) {
-		if (d[9] != f->protocol || (*(__u16 *)(d + 6) & bpf_htons(0x3fff)))
+		if (d[9] != IPPROTO_TCP || (*(__u16 *)(d + 6) & bpf_htons(0x3fff)))
 			return -1;
 		if (*(__u32 *)(d + 16) != *(const __u32 *)(f->daddr + 12) || !addr_is_v4(f->daddr))
 			return -1;
 		l4 = d + 20;
 		head = 20;
 	} else if (d[0] >> 4 == 6) {
-		if (d + 68 > end || d[6] != f->protocol || !addr_equal(d + 24, f->daddr))
+		if (d + 60 > end || d[6] != IPPROTO_TCP || !addr_equal(d + 24, f->daddr))
 			return -1;
 		l4 = d + 40;
 		head = 40;
 	} else {
 		return -1;
 	}
-	if (*(__u16 *)(l4 + 2) != bpf_htons(f->dport))
-		return -1;
-	if (f->protocol != IPPROTO_TCP)
-		return skb->len - head - 8;
-	if (l4[13] & SP_TCP_SYN)
+	if (*(__u16 *)(l4 + 2) != bpf_htons(f->dport) || (l4[13] & SP_TCP_SYN))
 		return -1;
 	return skb->len - head - (l4[12] >> 4) * 4;
 }
@@ -833,10 +923,10 @@ int sp_egress(struct __sk_buff *skb)
 	if (!sk)
 		return a->mode == SP_MODE_AUDIT_ONLY ? EGRESS_PASS : EGRESS_DROP;
 	f = bpf_sk_storage_get(&flows, sk, 0, 0);
-	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation) {
+	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation &&
+	    f->protocol == IPPROTO_TCP && sk->protocol == IPPROTO_TCP) {
 		r = fast_payload(skb, f);
-		if (r >= 0 && (!f->name || bpf_ktime_get_coarse_ns() < f->renew) &&
-		    (f->protocol == IPPROTO_TCP || !f->name || r < SP_QUIC_INITIAL_MIN)) {
+		if (r >= 0 && (!f->name || bpf_ktime_get_coarse_ns() < f->renew)) {
 			f->bytes_out += r;
 			return EGRESS_PASS;
 		}
@@ -894,17 +984,27 @@ int sp_ingress(struct __sk_buff *skb)
 			return 0;
 	}
 	f->bytes_in += skb->len;
-	if ((f->flags & SP_FLOW_UPGRADE) && f->state == SP_FLOW_HTTP) {
+	if (f->state == SP_FLOW_HTTP && (!f->rx_next || (f->flags & SP_FLOW_UPGRADE))) {
 		__u8 h[12];
 
-		/* the status line of the answer to the upgrade request (RFC 9110 7.8, 15.2.2) */
-		if (packet_parse(skb, &c) == SP_DONE && c.protocol == IPPROTO_TCP &&
-		    c.payload_len >= 12 && !bpf_skb_load_bytes(skb, c.payload, h, 12)) {
-			f->flags &= ~SP_FLOW_UPGRADE;
-			if (*(__u64 *)h == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
-			    *(__u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0))
-				f->state = SP_FLOW_OPEN;
+		/*
+		 * The first bytes that the server ever says on this connection, if the first request was
+		 * for an upgrade: the status line of its answer (RFC 9110 7.8, 15.2.2).
+		 */
+		if (packet_parse(skb, &c) != SP_DONE || c.protocol != IPPROTO_TCP)
+			return 1;
+		if (c.tcp_flags & SP_TCP_SYN) {
+			f->rx_next = c.seq + 1;
+			return 1;
 		}
+		if (c.payload_len == 0 || !(f->flags & SP_FLOW_UPGRADE))
+			return 1;
+		f->flags &= ~SP_FLOW_UPGRADE;
+		if (c.seq == f->rx_next && c.payload_len >= 12 &&
+		    !bpf_skb_load_bytes(skb, c.payload, h, 12) &&
+		    *(__u64 *)h == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
+		    *(__u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0))
+			f->state = SP_FLOW_OPEN;
 		return 1;
 	}
 	if (!(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
@@ -950,6 +1050,8 @@ int sp_ingress(struct __sk_buff *skb)
 			if (r == SP_ANSWER_COLLECTED)
 				stream_drop(sk, c.sandbox);
 		}
+		if (i == SP_DNS_MESSAGES_MAX && c.payload_len)
+			f->flags |= SP_FLOW_RX_LOST;
 	} else if (stream_load(skb, &s->stream, c.payload, c.payload_len) == SP_DONE) {
 		answer_learn(&c, s, &s->stream);
 		answer_emit(&c, f, s);
@@ -966,47 +1068,60 @@ int sp_sockops(struct bpf_sock_ops *ops)
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock *sk = ops->sk;
 	struct sp_ctx c = {};
+	struct sp_sandbox *b;
 	struct sp_flow *f;
-	int timeout = 1;
 
 	if (!sk)
 		return 1;
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG |
-						       BPF_SOCK_OPS_RTO_CB_FLAG);
+		/*
+		 * Before every SYN that a connect() sends, the first or a later one of this socket: what
+		 * was known of an earlier connection is forgotten, that it was accepted included.
+		 */
+		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (f) {
+			f->state = SP_FLOW_NEW;
+			f->generation = 0;
+			f->name = 0;
+			f->rx_next = 0;
+			f->rx_need = 0;
+			f->flags &= SP_FLOW_HOME;
+			f->heads = 0;
+		}
+		bpf_sk_storage_delete(&retained, sk);
+		stream_drop(sk, a->sandbox);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		/*
+		 * A child of a listener starts without storage. A socket that has it has connected: a
+		 * simultaneous open ends here too (tcp_rcv_state_process(), SYN_RECV without a
+		 * request), its SYN was judged, and it stays outbound.
+		 */
+		if (bpf_sk_storage_get(&flows, sk, 0, 0))
+			break;
 		f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!f)
 			break; /* without a flow its packets are judged as outbound: denied */
-		/*
-		 * A simultaneous open ends here too (tcp_rcv_state_process(), SYN_RECV without a
-		 * request), but its SYN was judged: that connection stays outbound.
-		 */
-		if (f->state == SP_FLOW_NEW)
-			f->flags |= SP_FLOW_INBOUND;
+		f->flags |= SP_FLOW_INBOUND;
 		f->cgroup = a->cgroup;
 		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
-		break;
-	case BPF_SOCK_OPS_RTO_CB:
-		/*
-		 * A denied flow that nobody reset (no process serves this sandbox): let it time out
-		 * now instead of in minutes.
-		 */
-		f = bpf_sk_storage_get(&flows, sk, 0, 0);
-		if (f && f->state == SP_FLOW_DENIED)
-			bpf_setsockopt(ops, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout,
-				       sizeof(timeout));
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] != BPF_TCP_CLOSE)
 			break;
 		f = bpf_sk_storage_get(&flows, sk, 0, 0);
 		ctx_start(&c, a);
+		bpf_sk_storage_delete(&retained, sk);
 		stream_drop(sk, c.sandbox);
 		if (!f || !f->generation)
 			break;
+		b = bpf_map_lookup_elem(&sandboxes, &c.sandbox);
+		if (b) {
+			__sync_fetch_and_add(&b->bytes_out, f->bytes_out);
+			__sync_fetch_and_add(&b->bytes_in, f->bytes_in);
+		}
 		c.kind = SP_EVENT_CLOSE;
 		c.reason = SP_REASON_CLOSED;
 		c.protocol = IPPROTO_TCP;

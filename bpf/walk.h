@@ -5,7 +5,7 @@
  * This is the policy look-up of the BPF programs, compiled natively too: user space walks the same
  * compiled image with the same code (sp_image_decide()), so a property test of one is a test of both.
  * What differs is only where the tables are: sp_tables_*() index arrays here, maps there
- * (bpf/maps.h).
+ * (bpf/tables.bpf.h).
  *
  * A destination is judged by up to two ACLs: that of the name it was learned for, and that of the
  * longest CIDR prefix that covers it. In each the first entry that covers port and protocol answers;
@@ -144,7 +144,7 @@ SP_INLINE void sp_match_default(struct sp_match *m, __u8 action)
 }
 
 #ifndef __bpf__
-/* ACL id of a scanned name; 0: the default answers. bpf/decide.h has the same loop as steps. */
+/* ACL id of a scanned name; 0: the default answers. bpf/decide.bpf.h has the same loop as steps. */
 SP_INLINE __u32 sp_walk_name(const struct sp_tables *t, const struct sp_policy_conf *conf,
 			     const struct sp_name *name)
 {

@@ -30,7 +30,8 @@ struct sp_http {
 	__u8 has_length, has_connection, has_upgrade, host_ip;
 	__u8 no_host;  /* the Host field is there and empty */
 	__u8 bodyless; /* GET or HEAD: servers may ignore a body, and read a second head there */
-	__u8 zero[2];
+	__u8 websocket; /* the upgrade asked for is to WebSocket */
+	__u8 zero;
 	__u32 port_value;
 };
 
@@ -358,7 +359,7 @@ SP_STEP int sp_http_length(const struct sp_stream *s, struct sp_http *h)
 	return SP_MORE;
 }
 
-/* A field name is a token of at most 63 bytes, right up to its colon. */
+/* A field name is a token of at most 64 bytes, right up to its colon. */
 SP_STEP int sp_http_field_name(const struct sp_stream *s, const struct sp_http *h)
 {
 	__u32 n;
@@ -367,6 +368,17 @@ SP_STEP int sp_http_field_name(const struct sp_stream *s, const struct sp_http *
 		return SP_BAD(HTTP_MALFORMED);
 	n = sp_http_span(s, h->line, h->colon, SP_HTTP_TOKEN, 1);
 	return n == 0 || h->line + n != h->colon ? SP_BAD(HTTP_MALFORMED) : SP_MORE;
+}
+
+/* Is the value of this field "websocket", and nothing else? */
+SP_INLINE int sp_http_websocket(const struct sp_stream *s, const struct sp_http *h)
+{
+	__u32 from = h->colon + 1;
+
+	from += sp_http_span(s, from, h->off - 2, SP_HTTP_SPACE, 1);
+	return from + 9 == h->off - 2 &&
+	       sp_http_word(s, from) == SP_WORD('w', 'e', 'b', 's', 'o', 'c', 'k', 'e') &&
+	       (sp_get8(s, from + 8) | 0x20) == 't';
 }
 
 /* A line of the head that is not the first: SP_MORE; SP_DONE for the empty one; or a reason. */
@@ -403,8 +415,11 @@ SP_INLINE int sp_http_field(const struct sp_stream *s, struct sp_http *h)
 	if (n == 10 && a == SP_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&
 	    (b & 0xffff) == SP_WORD('o', 'n', 0, 0, 0, 0, 0, 0))
 		h->has_connection = 1;
-	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0))
+	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0)) {
 		h->has_upgrade = 1;
+		/* WebSocket (RFC 6455) goes on with the host that was named; h2c, say, names others */
+		h->websocket = sp_http_websocket(s, h);
+	}
 	return SP_MORE;
 }
 
@@ -509,6 +524,7 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	h->port = 0;
 	h->port_value = 0;
 	h->bodyless = 0;
+	h->websocket = 0;
 	h->target = 0;
 	h->target_len = 0;
 	h->head = 0;

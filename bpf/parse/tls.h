@@ -23,10 +23,8 @@ struct sp_tls {
 	__u32 end;  /* end of the hello in it */
 	__u32 sni;  /* offset of the name in it; 0: none seen */
 	__u32 sni_len;
-	__u32 consumed; /* bytes of the stream up to the end of the record that ends the hello */
 	__u8 ech;	/* an encrypted ClientHello extension is there */
-	__u8 early_data;
-	__u8 zero[2];
+	__u8 zero[3];
 	/* sp_tls_join() */
 	__u32 src, dst, left;
 };
@@ -86,7 +84,6 @@ SP_STEP int sp_tls_start(const struct sp_stream *s, struct sp_tls *t)
 		return SP_MORE;
 	t->off = SP_TLS_RECORD;
 	t->end = SP_TLS_RECORD + 4 + hello;
-	t->consumed = SP_TLS_RECORD + length;
 	return SP_DONE;
 }
 
@@ -104,7 +101,6 @@ SP_STEP int sp_tls_join_step(const struct sp_stream *s, struct sp_stream *out, s
 			return r;
 		t->src += SP_TLS_RECORD;
 		t->left = length;
-		t->consumed = t->src + length;
 	}
 	src = t->src;
 	dst = t->dst;
@@ -189,7 +185,6 @@ SP_STEP int sp_tls_body(const struct sp_stream *s, struct sp_tls *t)
 	t->sni = 0;
 	t->sni_len = 0;
 	t->ech = 0;
-	t->early_data = 0;
 	off = t->off + 4 + 2 + 32; /* header, version, random */
 	if (off + 1 > t->end)
 		return SP_BAD(TLS_MALFORMED);
@@ -248,8 +243,6 @@ SP_STEP int sp_tls_extension(const struct sp_stream *s, struct sp_tls *t)
 		t->sni_len = len - 5;
 	} else if (type == 0xfe0d) {
 		t->ech = 1;
-	} else if (type == 42) {
-		t->early_data = 1;
 	}
 	t->off = off + 4 + len;
 	return SP_MORE;

@@ -38,6 +38,7 @@
 #define SP_RRS_MAX 64	      /* records of one answer that are looked at */
 #define SP_EXTENSIONS_MAX 96  /* extensions of one ClientHello */
 #define SP_HEADERS_MAX 96     /* header lines of one HTTP request head */
+#define SP_SCRATCH_PER_CPU 8  /* decisions under way on one CPU at a time (some preempted) */
 #define SP_TTL_MIN 32	      /* lowest hop limit that an inspected packet may carry */
 
 /* ---- decisions ------------------------------------------------------------------------------ */
@@ -194,8 +195,8 @@ struct sp_sandbox {
 	__u64 dropped[SP_EVENT_KINDS]; /* lost because the ring was full */
 	__u64 requests_dropped;	       /* requests (answer, reset) lost likewise */
 	__u64 decisions[3];	       /* by enum sp_verdict, of queries, destinations, hellos, ... */
-	__u64 bytes_out, bytes_in;	   /* of closed and open flows, IP payload of packets passed */
-	__u64 packets_dropped;
+	__u64 bytes_out, bytes_in;     /* of TCP connections that were closed */
+	__u64 packets_dropped;	       /* on the packet path, with a decision of their own */
 	__u64 answers_asked;	/* denied queries handed to user space to answer */
 	__u64 answers_asked_ns; /* when the oldest one that is unanswered was asked */
 	__u64 answers_given;	/* written by user space: how many of them it has dealt with */
@@ -250,8 +251,7 @@ struct sp_pending {
 	__u32 acl;
 	__u32 rule;
 	__u32 generation;
-	__u8 denied; /* audit_only: a denied name that was let through */
-	__u8 zero[3];
+	__u32 zero;
 };
 
 /* ---- events --------------------------------------------------------------------------------- */

@@ -25,7 +25,6 @@
 	X(EXPIRED, "expired", "the DNS answer that named this address has expired")                \
 	X(UNTRUSTED_RESOLVER, "untrusted_resolver", "DNS goes to trusted resolvers only")          \
 	X(QUIC, "quic", "QUIC is denied; clients fall back to TCP")                                \
-	X(MULTICAST, "multicast", "multicast and broadcast are not allowed by name")               \
 	/* DNS */                                                                                  \
 	X(DNS_MALFORMED, "dns_malformed", "not a well-formed DNS message")                         \
 	X(DNS_NOT_QUERY, "dns_not_query", "not a standard query (opcode, QR or class)")            \
@@ -73,9 +72,8 @@
 	X(IP_TTL, "ip_ttl", "hop limit too low for an inspected packet")                           \
 	X(MIDSTREAM, "midstream", "the start of this flow was not seen")                           \
 	X(OVERLAP, "overlap", "a retransmission with other bytes")                                 \
-	X(GAP, "gap", "bytes that come before earlier ones")                                       \
+	X(URGENT, "urgent", "TCP urgent data, which is no part of the stream inspected")           \
 	X(STREAMS_FULL, "streams_full", "too many handshakes under inspection")                    \
-	X(FLOW_DENIED, "flow_denied", "this flow was denied before")                               \
 	/* sockets */                                                                              \
 	X(SOCKET_TYPE, "socket_type", "raw and ping sockets are denied")                           \
 	X(SOCKET_PROTOCOL, "socket_protocol", "only TCP and UDP sockets are allowed")              \

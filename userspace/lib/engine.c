@@ -164,7 +164,7 @@ static int load_and_pin(const char *dir, struct sp_error **err)
 	skel = sallyport_bpf__open();
 	if (!skel)
 		return load_failed(err, -errno, "the BPF programs");
-	r = bpf_map__set_max_entries(skel->maps.scratch, cpus * 4);
+	r = bpf_map__set_max_entries(skel->maps.scratch, cpus * SP_SCRATCH_PER_CPU);
 	if (r == 0)
 		r = sallyport_bpf__load(skel);
 	if (r < 0) {
@@ -317,6 +317,10 @@ int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err)
 	struct sp_engine *e;
 	int r;
 
+	if (geteuid() != 0)
+		return sp_error_set(err, -EPERM,
+				    "sandboxes are made as root: loading and attaching BPF programs needs "
+				    "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; use sudo");
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return sp_error_set(err, -ENOMEM, "out of memory");
