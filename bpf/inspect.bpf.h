@@ -54,15 +54,19 @@ static __always_inline void stream_drop(struct bpf_sock *sk, __u32 slot)
 		__sync_fetch_and_add(&b->streams, -1);
 }
 
-/*
- * Are `left` (at most 64) bytes of the packet at `off` those at `kept`? The caller vouches for 64
- * readable bytes behind `kept`.
- */
-static __always_inline int same_bytes(struct __sk_buff *skb, const __u8 *kept, __u32 off, __u32 left)
+/* A piece of what was kept. */
+struct sp_piece {
+	__u8 b[64];
+};
+
+/* Are `left` (at most 64) bytes of the packet at `off` those of the piece? */
+__noinline int same_piece(struct __sk_buff *skb, const struct sp_piece *kept, __u32 off, __u32 left)
 {
 	__u8 w[64] = {};
 	__u32 i;
 
+	if (!kept)
+		return 0;
 	if (left > 64)
 		left = 64;
 	left -= 1;
@@ -75,24 +79,24 @@ static __always_inline int same_bytes(struct __sk_buff *skb, const __u8 *kept, _
 	for (i = 0; i < 64; i++) {
 		if (i >= left)
 			break;
-		if (w[i] != kept[i])
+		if (w[i] != kept->b[i])
 			return 0;
 	}
 	return 1;
 }
 
-__noinline int same_retained(struct __sk_buff *skb, const struct sp_retained *t, __u32 off, __u32 at,
-			     __u32 left)
+static __always_inline int same_retained(struct __sk_buff *skb, const struct sp_retained *t,
+					 __u32 off, __u32 at, __u32 left)
 {
 	SP_BARRIER(at);
-	return t && at <= SP_RETAIN_MAX ? same_bytes(skb, &t->data[at], off, left) : 0;
+	return at <= SP_RETAIN_MAX ? same_piece(skb, (const void *)&t->data[at], off, left) : 0;
 }
 
-__noinline int same_stream(struct __sk_buff *skb, const struct sp_stream *t, __u32 off, __u32 at,
-			   __u32 left)
+static __always_inline int same_stream(struct __sk_buff *skb, const struct sp_stream *t, __u32 off,
+				       __u32 at, __u32 left)
 {
 	SP_BARRIER(at);
-	return t && at <= SP_STREAM_MAX ? same_bytes(skb, &t->data[at], off, left) : 0;
+	return at <= SP_STREAM_MAX ? same_piece(skb, (const void *)&t->data[at], off, left) : 0;
 }
 
 /* Up to 1,024 bytes: keeps the loop of overlap_stream() short for the verifier. */
@@ -101,6 +105,8 @@ __noinline int same_kilobyte(struct __sk_buff *skb, const struct sp_stream *t, _
 {
 	__u32 i;
 
+	if (!t)
+		return 0;
 	for (i = 0; i < 1024; i += 64) {
 		if (i >= left)
 			break;

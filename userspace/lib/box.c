@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -525,6 +526,41 @@ static void cgroup_remove(const char *path)
 	rmdir(path);
 }
 
+/*
+ * Has the kernel let go of the cgroup that a slot's programs were attached to? It does when the
+ * cgroup is removed and its last socket is gone: a connection whose process has ended may still have
+ * bytes to send, denied ones among them, and until then it is judged. Only the link says so; the
+ * text of a file is not believed.
+ */
+static bool slot_is_dead(const struct sp_engine *e, const char *dir, uint32_t slot)
+{
+	struct bpf_link_info info = {0};
+	uint32_t size = sizeof(info);
+	char path[PATH_MAX + 64];
+	int fd;
+	bool dead;
+
+	(void)e;
+	snprintf(path, sizeof(path), "%.*s/boxes/%u/sp_egress", PATH_MAX - 32, dir, slot);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return errno == ENOENT; /* nothing was attached yet */
+	dead = bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.cgroup.cgroup_id == 0;
+	close(fd);
+	return dead;
+}
+
+/* Waits a little for that; most often there is no socket left and it takes some milliseconds. */
+static bool slot_dies(const struct sp_engine *e, const char *dir, uint32_t slot)
+{
+	for (int i = 0; i < 100; i++) {
+		if (slot_is_dead(e, dir, slot))
+			return true;
+		usleep(2000);
+	}
+	return false;
+}
+
 /* One owner file: 1 if what it stands for was removed. */
 static int collect_one(struct sp_engine *e, const char *path, const struct stat *pins)
 {
@@ -548,10 +584,12 @@ static int collect_one(struct sp_engine *e, const char *path, const struct stat 
 	}
 	if (fscanf(f, "%llu\n%u\n%4095[^\n]\n%4095[^\n]\n", &device, &slot, dir, cgroup) == 4 &&
 	    slot < SP_SANDBOXES_MAX) {
-		if (cgroup_populated(cgroup) == 0) {
-			if (device == pins->st_dev && strcmp(dir, e->dir) == 0) {
+		if (cgroup_populated(cgroup) == 0)
+			cgroup_remove(cgroup);
+		if (access(cgroup, F_OK) < 0 && device == pins->st_dev && slot_dies(e, dir, slot)) {
+			if (strcmp(dir, e->dir) == 0) {
 				sp_slot_clear(e, slot);
-			} else if (device == pins->st_dev) {
+			} else {
 				/* another build of the programs: only its pins are ours to take */
 				for (int i = 0; i < SP_PROGRAMS; i++) {
 					snprintf(boxes, sizeof(boxes), "%s/boxes/%u/%s", dir, slot,
@@ -561,8 +599,9 @@ static int collect_one(struct sp_engine *e, const char *path, const struct stat 
 				snprintf(boxes, sizeof(boxes), "%s/boxes/%u", dir, slot);
 				rmdir(boxes);
 			}
-			cgroup_remove(cgroup);
 			removed = 1;
+		} else if (access(cgroup, F_OK) < 0 && device != pins->st_dev) {
+			removed = 1; /* its pins went with the mount namespace that they were in */
 		}
 	} else {
 		removed = 1; /* cut off while it was written: nothing was attached yet */
@@ -576,25 +615,10 @@ static int collect_one(struct sp_engine *e, const char *path, const struct stat 
 /* A slot without an owner file (SP_RUN_DIR was lost): free it if its cgroup is gone. */
 static int collect_slot(struct sp_engine *e, uint32_t slot)
 {
-	struct bpf_link_info info = {0};
-	uint32_t size = sizeof(info);
-	char dir[PATH_MAX], path[PATH_MAX + 64];
-	int fd, gone;
-
-	slot_dir(e, slot, dir, sizeof(dir));
-	snprintf(path, sizeof(path), "%s/sp_egress", dir);
-	fd = bpf_obj_get(path);
-	if (fd < 0) {
-		if (errno != ENOENT)
-			return 0;
-		gone = 1; /* a start that was killed before it attached */
-	} else {
-		gone = bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.cgroup.cgroup_id == 0;
-		close(fd);
-	}
-	if (gone)
-		sp_slot_clear(e, slot);
-	return gone;
+	if (!slot_is_dead(e, e->dir, slot))
+		return 0;
+	sp_slot_clear(e, slot);
+	return 1;
 }
 
 int sp_engine_collect(struct sp_engine *e, unsigned int *ret_removed, struct sp_error **err)
@@ -719,6 +743,11 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 	r = sp_policy_kernel_only(policy, err);
 	if (r < 0)
 		return r;
+	if (strstr(engine->paths.current, "/sallyport-"))
+		/* the programs of both would keep their notes in the same socket storage */
+		return sp_error_set(err, -EBUSY,
+				    "this process is in a sandbox already (%s), and sandboxes do not nest",
+				    engine->paths.current);
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return sp_error_set(err, -ENOMEM, "out of memory");
@@ -806,13 +835,44 @@ static void answer_text(const struct sp_box *b, const struct sp_request *q, char
 			 *name ? name : "(unnamed)");
 }
 
+/*
+ * Is this an address of this host, in this network namespace? An answer goes nowhere else: a sandbox
+ * must not have us send packets for it to an address that it merely wrote into its own.
+ */
+static bool is_local(int family, const uint8_t addr[16])
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	struct ifaddrs *all, *i;
+	bool found = false;
+
+	memcpy(&v4.sin_addr, addr + 12, 4);
+	memcpy(&v6.sin6_addr, addr, 16);
+	if (family == AF_INET ? addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr))
+		return true;
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (i = all; i && !found; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != family)
+			continue;
+		if (family == AF_INET)
+			found = ((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr ==
+				v4.sin_addr.s_addr;
+		else
+			found = IN6_ARE_ADDR_EQUAL(
+				&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, &v6.sin6_addr);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
 static void answer(struct sp_box *b, const struct sp_request *q)
 {
 	uint8_t message[SP_INJECT_MAX];
 	char text[256];
 	int n;
 
-	if (!b->injector)
+	if (!b->injector || !is_local(q->family, q->saddr))
 		return;
 	answer_text(b, q, text, sizeof(text));
 	n = sp_answer_build(q, text, message, sizeof(message));
@@ -886,18 +946,24 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 	sp_sockdiag_close(b->diag);
 	ring_buffer__free(b->rings);
 	close_inner(b);
-	if (populated == 0) {
-		sp_engine_lock(b->engine);
-		if (b->has_slot)
-			sp_slot_clear(b->engine, b->slot);
-		if (b->cgroup[0])
-			cgroup_remove(b->cgroup);
-		if (b->owner[0])
-			unlink(b->owner);
-		sp_engine_unlock(b->engine);
-	}
 	if (b->cgroup_fd >= 0)
 		close(b->cgroup_fd);
+	if (populated == 0) {
+		/*
+		 * The cgroup goes first; the programs go with the last socket. If that takes longer
+		 * (a connection with bytes to send), the owner file stays, and a later start collects.
+		 */
+		if (b->cgroup[0])
+			cgroup_remove(b->cgroup);
+		if (!b->has_slot || slot_dies(b->engine, b->engine->dir, b->slot)) {
+			sp_engine_lock(b->engine);
+			if (b->has_slot)
+				sp_slot_clear(b->engine, b->slot);
+			if (b->owner[0])
+				unlink(b->owner);
+			sp_engine_unlock(b->engine);
+		}
+	}
 	if (b->owner_fd >= 0)
 		close(b->owner_fd);
 	free(b);
