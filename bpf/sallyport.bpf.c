@@ -420,8 +420,19 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 	if (sending && datagram_settled(*(volatile __u64 *)&f->settled,
 					datagram_hash(c->daddr, c->dport, c->generation)))
 		return 1; /* the packet hook has let this socket send there before */
-	if (sending)
+	if (sending) {
+		/* where the datagram will come from, as far as it is known: for the loopback look-up */
 		c->sport = ctx->sk->src_port;
+		if (c->family == AF_INET) {
+			if (ctx->sk->src_ip4)
+				addr_from_v4(c->saddr, ctx->sk->src_ip4);
+		} else {
+			__u32 w[4] = {ctx->sk->src_ip6[0], ctx->sk->src_ip6[1],
+				      ctx->sk->src_ip6[2], ctx->sk->src_ip6[3]};
+
+			__builtin_memcpy(c->saddr, w, 16);
+		}
+	}
 	flow_process(f);
 	ok = destination(ctx, c, NULL);
 	if (!ok)

@@ -511,6 +511,14 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 	}
 	free(line);
 	fclose(info);
+	/*
+	 * Where sallyport says whose box is whose: a lock held there would stop every other start, and
+	 * what is written there is read by them.
+	 */
+	if (!r) {
+		snprintf(at, PATH_MAX, "/run/sallyport");
+		r = cover_directory(at, false);
+	}
 	return r;
 }
 
@@ -677,6 +685,7 @@ static int filter_sockets(scmp_filter_ctx filter)
 {
 	static const int uring[] = {SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
 				    SCMP_SYS(io_uring_register)};
+	static const int keys[] = {SCMP_SYS(request_key), SCMP_SYS(add_key), SCMP_SYS(keyctl)};
 	struct scmp_arg_cmp args[2];
 	int r;
 
@@ -697,6 +706,9 @@ static int filter_sockets(scmp_filter_ctx filter)
 		args[0] = SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xfULL, (scmp_datum_t)SOCK_PACKET);
 		r = deny(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, args);
 	}
+	/* A key of type dns_resolver makes a helper of root's ask DNS, outside the sandbox (keyutils). */
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !r; i++)
+		r = deny(filter, ENOSYS, keys[i], 0, NULL);
 	/* IORING_OP_SOCKET makes sockets that no filter sees; without it programs fall back. */
 	for (size_t i = 0; i < sizeof(uring) / sizeof(uring[0]) && !r; i++)
 		r = deny(filter, ENOSYS, uring[i], 0, NULL);
