@@ -5,7 +5,12 @@
 # shellcheck disable=SC2030,SC2031,SC2034
 load helpers
 
-setup_file() { lab_up; }
+# The neighbours are looked up first: a packet that waits for that arrives in the wrong capture.
+setup_file() {
+	lab_up
+	"$TOP/scripts/lab" exec "$LAB" curl -sS -o /dev/null -m 10 "http://[2001:db8:5a11::66]/"
+	"$TOP/scripts/lab" exec "$LAB" curl -sS -o /dev/null -m 10 http://198.18.0.66/
+}
 teardown_file() { lab_down; }
 
 # Every TECHNIQUE works outside; inside each is refused and no packet arrives.
