@@ -343,6 +343,25 @@ __noinline __u64 learned_rank(const struct sp_learned *l, __u32 i, __u64 name, _
 	return l->names[i].expires;
 }
 
+/* The place to put c->name in, or SP_LEARNED_PER_ADDR if all are taken for ever. */
+__noinline __u32 learned_place(const struct sp_learned *l, const struct sp_ctx *c)
+{
+	__u32 i, at = SP_LEARNED_PER_ADDR;
+	__u64 soonest = ~0ULL;
+
+	if (!l || !c)
+		return SP_LEARNED_PER_ADDR;
+	for (i = 0; i < SP_LEARNED_PER_ADDR; i++) {
+		__u64 rank = learned_rank(l, i, c->name, c->generation, c->now);
+
+		if (rank < soonest) {
+			soonest = rank;
+			at = i;
+		}
+	}
+	return at;
+}
+
 /*
  * Learns that s->dns.address belongs to the name c->name (ACL c->acl) until `expires`. Returns 1, or
  * 0 if there is no room. Of more than SP_LEARNED_PER_ADDR names of one address, the one that expires
@@ -355,8 +374,7 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 	struct sp_learned_name *n;
 	struct sp_learned *l;
 	struct sp_pair k;
-	__u64 soonest = ~0ULL;
-	__u32 slot, i, at = 0;
+	__u32 slot, at;
 	void *inner;
 
 	if (!c || !s)
@@ -394,15 +412,8 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 		n->generation = c->generation;
 		return bpf_map_update_elem(inner, k.addr, &value->fresh, BPF_ANY) == 0;
 	}
-	for (i = 0; i < SP_LEARNED_PER_ADDR; i++) {
-		__u64 rank = learned_rank(l, i, c->name, c->generation, c->now);
-
-		if (rank < soonest) {
-			soonest = rank;
-			at = i;
-		}
-	}
-	if (soonest == ~0ULL)
+	at = learned_place(l, c);
+	if (at >= SP_LEARNED_PER_ADDR)
 		return 1; /* eight names of dns.static: the pair alone has to do */
 	n = &l->names[at & (SP_LEARNED_PER_ADDR - 1)];
 	/* no reader may see the new name with the old ACL: an expiry of 0 is a free place */
