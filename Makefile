@@ -17,6 +17,7 @@ BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 ARCH_INCLUDE := -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 # truncation of a path is seen where it is used: the file is not there
+TARGET_ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x86)
 WARN := -Wall -Wextra -Werror
 GCC_WARN := -Wno-format-truncation
 CPPFLAGS += -D_GNU_SOURCE -DSP_VERSION='"$(VERSION)"' -Iinclude -Ibpf -Iuserspace/lib -Iuserspace/cli -I$(O)
@@ -30,7 +31,7 @@ endif
 LIBS := -pthread -lbpf -lcjson -lmnl -lidn2 -lpsl -lelf -lz
 CLI_LIBS := -lseccomp -lcap-ng
 # clang 14 defaults to -mcpu=v2, with which these programs do not verify
-BPF_CFLAGS := -O2 -g -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 $(WARN) -Wno-unused-parameter \
+BPF_CFLAGS := -O2 -g -target bpf -D__TARGET_ARCH_$(TARGET_ARCH) -mcpu=v3 $(WARN) -Wno-unused-parameter \
 	-Iinclude -Ibpf $(ARCH_INCLUDE) -MMD -MP
 
 LIB_OBJ := $(patsubst userspace/lib/%.c,$(O)/lib/%.o,$(wildcard userspace/lib/*.c))
@@ -40,7 +41,7 @@ UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/te
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all check check-unit check-bpf check-e2e check-vm fuzz demo bench install uninstall clean deps tests
+.PHONY: all check check-unit check-bpf check-e2e check-vm fuzz demo bench install uninstall clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -137,7 +138,7 @@ check-vm: $(O)/sallyport $(BPF_TESTS)
 	$(Q)tests/vm/run
 
 check:
-	$(Q)scripts/install-deps
+	$(Q)scripts/install-deps all
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)rm -rf build/results
 	$(Q)r=0; for layer in unit bpf e2e vm; do \
@@ -145,7 +146,7 @@ check:
 	scripts/count-results || r=1; exit $$r
 
 demo:
-	$(Q)scripts/install-deps
+	$(Q)scripts/install-deps build test
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/demo
 

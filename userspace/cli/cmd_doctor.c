@@ -887,7 +887,7 @@ static void check_userns(struct doctor *doctor, struct finding *finding)
 /* ---- the table ------------------------------------------------------------------------------ */
 
 static const struct check checks[] = {
-	{"kernel", false, check_kernel, "what all else rests on", "Linux 5.15 or newer"},
+	{"kernel", false, check_kernel, "what all else rests on", "Linux 6.1 or newer"},
 	{"rights", true, check_rights, "load programs, make sandboxes, change the user",
 	 "run as root: sudo sallyport doctor"},
 	{"cgroup v2", true, check_cgroup, "a sandbox is a cgroup",
