@@ -230,6 +230,8 @@ def dns_queries():
     query_bad("ipv4-literal", q("192.0.2.1"), "name_bad")
     query_bad("last-label-digits", q("example.123"), "name_bad")
     query_bad("only-digits", q("2130706433"), "name_bad")
+    query_bad("last-label-hex", q("example.0x7f000001"), "name_bad")
+    query_ok("hex-not-last", q("0x7f.example.com"), "0x7f.example.com", A, ident)
 
     # label types and compression
     query_bad("pointer-only", header(ident, rd) + ptr(12) + u16(A) + u16(IN), "dns_pointer")
