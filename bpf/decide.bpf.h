@@ -57,7 +57,8 @@ __noinline int acl_entry(__u32 policy, __u32 index, __u32 port, __u32 protocol, 
 	return sp_walk_entry(&t, index, port, protocol, m);
 }
 
-/* First entry of an ACL that covers (port, protocol): sets *m if that is of lower order than m's. */
+/* First entry of an ACL that covers (port, protocol): sets *m if that is of lower order than m's.
+ */
 __noinline int acl_match(__u32 policy, __u32 acl_id, __u32 port, __u32 protocol, struct sp_match *m)
 {
 	struct sp_tables t = {.policy = policy};
@@ -133,7 +134,8 @@ static __always_inline void cidr_match(struct sp_ctx *c, const struct sp_policy_
 	}
 	v4 = addr_embedded(c->daddr);
 	if (v4 && conf->has_cidr4) {
-		/* a rule that denies an IPv4 network denies its translated forms; none is allowed so */
+		/* a rule that denies an IPv4 network denies its translated forms; none is allowed
+		 * so */
 		struct sp_match e = *m;
 
 		acl = cidr_acl4(c->policy, v4);
@@ -189,8 +191,9 @@ __noinline int decide_learned(struct sp_ctx *c, const struct sp_learned_name *n,
 }
 
 /*
- * May this sandbox send to (daddr, dport)? By an address rule; or because a name that was resolved to
- * it may be reached on this port; or by default. Sets action, via, rule, order, reason, name, flags.
+ * May this sandbox send to (daddr, dport)? By an address rule; or because a name that was resolved
+ * to it may be reached on this port; or by default. Sets action, via, rule, order, reason, name,
+ * flags.
  */
 __noinline int decide_address(struct sp_ctx *c)
 {
@@ -233,7 +236,8 @@ __noinline int decide_address(struct sp_ctx *c)
 	return c->action == SP_ACTION_ALLOW;
 }
 
-/* A name at handshake time is believed a little longer than its answer lives: it was checked at SYN. */
+/* A name at handshake time is believed a little longer than its answer lives: it was checked at
+ * SYN. */
 #define SP_HANDSHAKE_GRACE_NS 60000000000ULL
 
 /*

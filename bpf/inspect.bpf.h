@@ -3,10 +3,10 @@
  * inspect.bpf.h - the first bytes of a TCP flow: ClientHello, HTTP/1 request heads, DNS messages.
  *
  * A flow gets here after its address was allowed. Stream offsets count from f->base (the first byte
- * behind the SYN). A handshake that is whole in one packet is judged where it lies; one that comes in
- * pieces is collected in socket storage, and the pieces go out until the one that completes it, which
- * is dropped if the verdict is a denial. Decided bytes are kept until the peer has acknowledged them,
- * so that a retransmission with other bytes is seen.
+ * behind the SYN). A handshake that is whole in one packet is judged where it lies; one that comes
+ * in pieces is collected in socket storage, and the pieces go out until the one that completes it,
+ * which is dropped if the verdict is a denial. Decided bytes are kept until the peer has
+ * acknowledged them, so that a retransmission with other bytes is seen.
  */
 #ifndef SP_INSPECT_BPF_H
 #define SP_INSPECT_BPF_H
@@ -151,7 +151,8 @@ __noinline int overlap_retained(struct __sk_buff *skb, const struct sp_ctx *c,
 	return 1;
 }
 
-/* Do `n` bytes of the packet's payload agree with what was kept from stream offset `at`? 1, 0, GONE */
+/* Do `n` bytes of the packet's payload agree with what was kept from stream offset `at`? 1, 0, GONE
+ */
 static __always_inline int overlap_agrees(struct __sk_buff *skb, struct bpf_sock *sk,
 					  const struct sp_ctx *c, __u32 at, __u32 n)
 {
@@ -304,7 +305,8 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 			if (r != SP_PASS)
 				return r;
 			f->end = c->payload_len;
-			/* without a copy a retransmission could not be compared, and would not pass */
+			/* without a copy a retransmission could not be compared, and would not pass
+			 */
 			if (!retain(skb, c, c->payload_len))
 				return SP_BAD(STREAMS_FULL);
 			tls_done(f);
@@ -340,9 +342,9 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 
 /*
  * A segment behind an allowed hello: retransmissions of it must agree, and the first thing that the
- * client says after the server has answered may be a second hello (HelloRetryRequest, RFC 8446 4.1.4),
- * perhaps behind a ChangeCipherSpec, which must name the same host. Then the flow is open.
- * SP_MORE: it is a second hello, to be inspected.
+ * client says after the server has answered may be a second hello (HelloRetryRequest, RFC
+ * 8446 4.1.4), perhaps behind a ChangeCipherSpec, which must name the same host. Then the flow is
+ * open. SP_MORE: it is a second hello, to be inspected.
  */
 __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
@@ -380,7 +382,8 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 			return SP_BAD(NO_MEMORY);
 		if (h[0] == SP_TLS_CCS && h[3] == 0 && h[4] == 1) {
 			if (c->payload_len == 6)
-				return SP_PASS; /* alone in its segment: what follows is looked at */
+				return SP_PASS; /* alone in its segment: what follows is looked at
+						 */
 			skip = 6;
 		}
 	}
@@ -407,7 +410,7 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 
 /* A whole head is in `in`: its Host decides. SP_PASS or a reason to deny. */
 static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch *s,
-			   const struct sp_stream *in)
+				       const struct sp_stream *in)
 {
 	int r;
 
@@ -528,7 +531,8 @@ __noinline int http_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_f
 		return SP_BAD(NO_MEMORY);
 	off = c->seq - f->base;
 	if (off != f->end) {
-		/* a retransmission (perhaps with new bytes behind it), or bytes before earlier ones */
+		/* a retransmission (perhaps with new bytes behind it), or bytes before earlier ones
+		 */
 		if (off - f->end < 0x80000000)
 			return SP_DROP;
 		old = f->end - off;
@@ -566,7 +570,8 @@ __noinline int sniff_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_
 	if (s->stream.data[0] == SP_TLS_HANDSHAKE) {
 		f->state = SP_FLOW_TLS;
 	} else if (s->stream.data[0] == '\r' || s->stream.data[0] == '\n') {
-		f->state = SP_FLOW_HTTP; /* servers skip an empty line before a request (RFC 9112 2.2) */
+		f->state = SP_FLOW_HTTP; /* servers skip an empty line before a request (RFC
+					    9112 2.2) */
 	} else {
 		r = sp_http_method(&s->stream);
 		f->state = r < 0 ? SP_FLOW_OPEN : SP_FLOW_HTTP;
@@ -640,9 +645,9 @@ __noinline int dns_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 /* ---- answers over TCP ----------------------------------------------------------------------- */
 
 /*
- * Takes one answer, or a piece of one, from the front of the payload of an incoming segment, which is
- * in order (the caller sees to that). SP_PASS: nothing to read (yet); SP_ANSWER_HERE: an answer is in
- * s->stream; SP_ANSWER_COLLECTED: in the flow's collecting buffer, which the caller drops.
+ * Takes one answer, or a piece of one, from the front of the payload of an incoming segment, which
+ * is in order (the caller sees to that). SP_PASS: nothing to read (yet); SP_ANSWER_HERE: an answer
+ * is in s->stream; SP_ANSWER_COLLECTED: in the flow's collecting buffer, which the caller drops.
  */
 enum { SP_ANSWER_HERE = 3, SP_ANSWER_COLLECTED = 4 };
 

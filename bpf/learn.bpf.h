@@ -104,7 +104,8 @@ __noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s,
 	return r == 0;
 }
 
-/* One label of a reverse name as a number 0..255 (base 10) or 0..15 (one hex digit); -1: neither. */
+/* One label of a reverse name as a number 0..255 (base 10) or 0..15 (one hex digit); -1: neither.
+ */
 __noinline int ptr_label(const struct sp_name *n, __u32 i, __u32 hex)
 {
 	__u32 pos, len, j, v = 0;
@@ -131,7 +132,8 @@ __noinline int ptr_label(const struct sp_name *n, __u32 i, __u32 hex)
 	return v > 255 ? -1 : (int)v;
 }
 
-/* The zone under which the labels stand: "in-addr.arpa" or "ip6.arpa", as wire words at n->start[i]. */
+/* The zone under which the labels stand: "in-addr.arpa" or "ip6.arpa", as wire words at
+ * n->start[i]. */
 static __always_inline int ptr_zone(const struct sp_name *n, __u32 i, __u64 first, __u64 mask,
 				    __u64 second)
 {
@@ -144,7 +146,8 @@ static __always_inline int ptr_zone(const struct sp_name *n, __u32 i, __u64 firs
 	       (!second || (sp_load64(&n->wire[(pos + 8) & 0xff]) & 0xffffffffffffULL) == second);
 }
 
-/* May the reverse name in s->name be asked for: is it that of an address this sandbox has learned? */
+/* May the reverse name in s->name be asked for: is it that of an address this sandbox has learned?
+ */
 __noinline int ptr_allowed(const struct sp_ctx *c, const struct sp_scratch *s)
 {
 	struct sp_addr a = {};
@@ -272,7 +275,8 @@ static __always_inline int v4_special(__u32 v4)
 	       a >> 20 == (172u << 4 | 1) || a >> 16 == (192u << 8 | 168);
 }
 
-/* Is this an address that a name must not resolve to, private_answers aside? (policy.md, rebinding) */
+/* Is this an address that a name must not resolve to, private_answers aside? (policy.md, rebinding)
+ */
 __noinline int addr_special(const struct sp_dns *d)
 {
 	const __u8 *a;
@@ -330,7 +334,8 @@ __noinline int addr_private_ok(__u32 policy, const struct sp_dns *d)
 	return 0;
 }
 
-/* How gladly place i of an address is given up for `name`: 0 is its own, 1 is free, else its expiry. */
+/* How gladly place i of an address is given up for `name`: 0 is its own, 1 is free, else its
+ * expiry. */
 __noinline __u64 learned_rank(const struct sp_learned *l, __u32 i, __u64 name, __u32 generation,
 			      __u64 now)
 {
@@ -363,9 +368,9 @@ __noinline __u32 learned_place(const struct sp_learned *l, const struct sp_ctx *
 }
 
 /*
- * Learns that s->dns.address belongs to the name c->name (ACL c->acl) until `expires`. Returns 1, or
- * 0 if there is no room. Of more than SP_LEARNED_PER_ADDR names of one address, the one that expires
- * soonest no longer counts for connections without a handshake; its pair stays.
+ * Learns that s->dns.address belongs to the name c->name (ACL c->acl) until `expires`. Returns 1,
+ * or 0 if there is no room. Of more than SP_LEARNED_PER_ADDR names of one address, the one that
+ * expires soonest no longer counts for connections without a handshake; its pair stays.
  */
 __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 expires)
 {
@@ -503,8 +508,8 @@ __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct 
 }
 
 /*
- * Does the answer whose question is in s->name match a query of this socket? Takes the query off the
- * list and its ACL and rule into c.
+ * Does the answer whose question is in s->name match a query of this socket? Takes the query off
+ * the list and its ACL and rule into c.
  */
 __noinline int answer_asked(struct sp_ctx *c, const struct sp_scratch *s)
 {
@@ -602,9 +607,9 @@ __noinline int answer_emit(const struct sp_ctx *c, const struct sp_flow *f, stru
 	if (!c || c->reason == SP_REASON_NONE)
 		return 0;
 	return event_emit(c, f, s,
-			  c->reason == SP_REASON_ANSWER_LEARNED ? SP_VERDICT_ALLOWED :
-			  c->mode == SP_MODE_AUDIT_ONLY		? SP_VERDICT_WOULD_DENY :
-								  SP_VERDICT_DENIED);
+			  c->reason == SP_REASON_ANSWER_LEARNED ? SP_VERDICT_ALLOWED
+			  : c->mode == SP_MODE_AUDIT_ONLY	? SP_VERDICT_WOULD_DENY
+								: SP_VERDICT_DENIED);
 }
 
 #endif

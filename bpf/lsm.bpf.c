@@ -4,7 +4,8 @@
  * it, so this is an object of its own, and sallyport goes on without it and says so).
  *
  * cgroup/sock_create sees INET sockets only; this sees every family, however it is asked for:
- * socket(), io_uring, the 32-bit ABI. What is not UNIX, INET, INET6 or NETLINK (routing) is refused.
+ * socket(), io_uring, the 32-bit ABI. What is not UNIX, INET, INET6 or NETLINK (routing) is
+ * refused.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

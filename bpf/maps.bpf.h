@@ -42,14 +42,17 @@ enum sp_flow_state {
 	SP_FLOW_DENIED,
 };
 
-#define SP_FLOW_HOME 0x01u	 /* born in the sandbox's home network namespace */
-#define SP_FLOW_INBOUND 0x02u	 /* accepted, not connected */
-#define SP_FLOW_ASKED 0x04u	 /* a DNS query was let out: answers are read */
-#define SP_FLOW_LENIENT 0x10u	 /* neither TLS nor HTTP is required: if it is one, it must be right */
-#define SP_FLOW_DENY_ONLY 0x20u	 /* allowed by address: only a denied name in the hello closes it */
-#define SP_FLOW_SECOND 0x40u	 /* inspecting a second ClientHello */
-#define SP_FLOW_RX_LOST 0x80u	 /* DNS over TCP: answers can no longer be followed */
-#define SP_FLOW_UPGRADE 0x100u	 /* HTTP: asked to switch protocols; open once the server says 101 */
+#define SP_FLOW_HOME 0x01u    /* born in the sandbox's home network namespace */
+#define SP_FLOW_INBOUND 0x02u /* accepted, not connected */
+#define SP_FLOW_ASKED 0x04u   /* a DNS query was let out: answers are read */
+#define SP_FLOW_LENIENT 0x10u /* neither TLS nor HTTP is required: if it is one, it must be right  \
+			       */
+#define SP_FLOW_DENY_ONLY 0x20u /* allowed by address: only a denied name in the hello closes it   \
+				 */
+#define SP_FLOW_SECOND 0x40u	/* inspecting a second ClientHello */
+#define SP_FLOW_RX_LOST 0x80u	/* DNS over TCP: answers can no longer be followed */
+#define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once the server says 101  \
+				 */
 
 /* What is known of a socket. Written on creation, on connect and by the packet path. */
 struct sp_flow {
@@ -66,7 +69,8 @@ struct sp_flow {
 	__u32 pid;
 	__u8 asked[16];
 	__u64 name;    /* hash of the name that the flow stands on; 0: none */
-	__u64 settled; /* datagrams: what destination was last allowed, in one word (datagram_hash()) */
+	__u64 settled; /* datagrams: what destination was last allowed, in one word
+			  (datagram_hash()) */
 	__u64 bytes_out, bytes_in;
 	__u64 renew; /* ns: when what was learned of this address is next kept alive */
 	__u64 event; /* ns: last event about an allowed datagram */
@@ -78,8 +82,8 @@ struct sp_flow {
 	__u32 rx_need; /* bytes of the message that is being collected */
 	__u32 uid;
 	char comm[16];
-	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only ever
-	 * set: flags are read, changed and written by several threads */
+	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only
+	 * ever set: flags are read, changed and written by several threads */
 	__u8 tainted;
 	__u8 heads; /* HTTP: a head was seen on this connection */
 	__u8 zero[6];
@@ -169,8 +173,8 @@ struct {
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
 		__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);                               \
 		__uint(max_entries, 1);                                                            \
-		__uint(key_size, sizeof(__u32));                                                                \
-		__uint(value_size, sizeof(type_));                                                              \
+		__uint(key_size, sizeof(__u32));                                                   \
+		__uint(value_size, sizeof(type_));                                                 \
 	}
 
 #define SP_OUTER(name, inner)                                                                      \
@@ -217,8 +221,8 @@ SP_OUTER(policy_cidr6, inner_cidr6);
 		__uint(type, BPF_MAP_TYPE_HASH);                                                   \
 		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
 		__uint(max_entries, entries);                                                      \
-		__uint(key_size, sizeof(key_));                                                                 \
-		__uint(value_size, sizeof(value_));                                                             \
+		__uint(key_size, sizeof(key_));                                                    \
+		__uint(value_size, sizeof(value_));                                                \
 	}
 
 SP_INNER_HASH(inner_addrs, struct sp_addr, struct sp_learned, SP_LEARNED_ADDRS_MAX);

@@ -4,8 +4,8 @@
  *
  * At cgroup_skb the packet starts at its network header, is not yet fragmented, and may be a GSO
  * packet of up to 64 KB. What cannot be told from the first headers is refused: IPv4 options,
- * fragments, and every IPv6 extension header but the jumbogram option that the kernel itself puts in
- * front of very large GSO packets (RFC 2675; Linux "BIG TCP", 5.19).
+ * fragments, and every IPv6 extension header but the jumbogram option that the kernel itself puts
+ * in front of very large GSO packets (RFC 2675; Linux "BIG TCP", 5.19).
  */
 #ifndef SP_PACKET_BPF_H
 #define SP_PACKET_BPF_H
@@ -146,7 +146,8 @@ __noinline int stream_append(struct __sk_buff *skb, struct sp_stream *s, __u32 o
 		return SP_DONE;
 	if (len > SP_STREAM_MAX - at)
 		len = SP_STREAM_MAX - at;
-	/* in pieces, so that offset and length have bounds of their own; the slack takes the last */
+	/* in pieces, so that offset and length have bounds of their own; the slack takes the last
+	 */
 	for (i = 0; i < SP_STREAM_MAX; i += 256) {
 		if (i >= len)
 			break;

@@ -4,12 +4,11 @@
  *
  * What each hook sees, and what is left to it:
  *
- *   sock_create   every INET socket of the sandbox is born here and gets its struct sp_flow; raw and
- *                 ping sockets, and protocols other than TCP and UDP, are refused
- *   post_bind     nobody in a sandbox serves DNS
- *   setsockopt    options that make what is sent differ from what is inspected are refused
- *   connect,      the instant error for what the packet hook would drop; notes the destination as it
- *   sendmsg       is before any NAT. Never trusted: raw sockets skip these hooks
+ *   sock_create   every INET socket of the sandbox is born here and gets its struct sp_flow; raw
+ * and ping sockets, and protocols other than TCP and UDP, are refused post_bind     nobody in a
+ * sandbox serves DNS setsockopt    options that make what is sent differ from what is inspected are
+ * refused connect,      the instant error for what the packet hook would drop; notes the
+ * destination as it sendmsg       is before any NAT. Never trusted: raw sockets skip these hooks
  *   egress        the authority. Judges the packet's own addresses, DNS queries, ClientHellos and
  *                 HTTP heads
  *   ingress       reads the answers of trusted resolvers, counts
@@ -102,13 +101,13 @@ int sp_sock_create(struct bpf_sock *sk)
 	}
 	if (sk->protocol != (sk->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP)) {
 		/*
-		 * SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege. MPTCP spreads
-		 * a handshake over subflows, each of which is a TCP flow here; programs that ask for it
-		 * fall back to TCP.
+		 * SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege. MPTCP
+		 * spreads a handshake over subflows, each of which is a TCP flow here; programs
+		 * that ask for it fall back to TCP.
 		 */
-		c.reason = sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6 ?
-				   SP_REASON_SOCKET_TYPE :
-				   SP_REASON_SOCKET_PROTOCOL;
+		c.reason = sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6
+				   ? SP_REASON_SOCKET_TYPE
+				   : SP_REASON_SOCKET_PROTOCOL;
 		c.detail = sk->protocol;
 		return refuse(&c, f) ? 1 : 0;
 	}
@@ -145,13 +144,30 @@ int sp_post_bind6(struct bpf_sock *sk)
 
 /* Numbers of <linux/in.h>, <linux/in6.h>, <asm-generic/socket.h>, <linux/udp.h>. */
 enum {
-	L_SOCKET = 1, L_IP = 0, L_IPV6 = 41, L_UDP = 17,
-	O_SO_BINDTODEVICE = 25, O_SO_MARK = 36, O_SO_ZEROCOPY = 60, O_SO_BINDTOIFINDEX = 62,
-	O_IP_TTL = 2, O_IP_OPTIONS = 4, O_IP_RECVERR = 11, O_IP_FREEBIND = 15,
-	O_IP_TRANSPARENT = 19, O_IP_UNICAST_IF = 50,
-	O_IPV6_2292PKTOPTIONS = 6, O_IPV6_UNICAST_HOPS = 16, O_IPV6_RECVERR = 25,
-	O_IPV6_HOPOPTS = 54, O_IPV6_RTHDRDSTOPTS = 55, O_IPV6_RTHDR = 57, O_IPV6_DSTOPTS = 59,
-	O_IPV6_TRANSPARENT = 75, O_IPV6_UNICAST_IF = 76, O_IPV6_FREEBIND = 78,
+	L_SOCKET = 1,
+	L_IP = 0,
+	L_IPV6 = 41,
+	L_UDP = 17,
+	O_SO_BINDTODEVICE = 25,
+	O_SO_MARK = 36,
+	O_SO_ZEROCOPY = 60,
+	O_SO_BINDTOIFINDEX = 62,
+	O_IP_TTL = 2,
+	O_IP_OPTIONS = 4,
+	O_IP_RECVERR = 11,
+	O_IP_FREEBIND = 15,
+	O_IP_TRANSPARENT = 19,
+	O_IP_UNICAST_IF = 50,
+	O_IPV6_2292PKTOPTIONS = 6,
+	O_IPV6_UNICAST_HOPS = 16,
+	O_IPV6_RECVERR = 25,
+	O_IPV6_HOPOPTS = 54,
+	O_IPV6_RTHDRDSTOPTS = 55,
+	O_IPV6_RTHDR = 57,
+	O_IPV6_DSTOPTS = 59,
+	O_IPV6_TRANSPARENT = 75,
+	O_IPV6_UNICAST_IF = 76,
+	O_IPV6_FREEBIND = 78,
 	O_UDP_SEGMENT = 103,
 };
 
@@ -221,15 +237,16 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 		   ((ctx->level == L_IP && ctx->optname == O_IP_RECVERR) ||
 		    (ctx->level == L_IPV6 && ctx->optname == O_IPV6_RECVERR))) {
 		/*
-		 * Accepted and not done. With extended errors on, a query that is dropped in order to
-		 * be answered by us would fail with ENOBUFS, and glibc's resolver, which sets this
-		 * option, would not wait for the answer. Connected sockets get hard errors all the
-		 * same (ip(7)).
+		 * Accepted and not done. With extended errors on, a query that is dropped in order
+		 * to be answered by us would fail with ENOBUFS, and glibc's resolver, which sets
+		 * this option, would not wait for the answer. Connected sockets get hard errors all
+		 * the same (ip(7)).
 		 */
 		ctx->optlen = -1;
 		return 1;
 	}
-	/* an option larger than a page is not copied in whole: let the kernel take it from user space */
+	/* an option larger than a page is not copied in whole: let the kernel take it from user
+	 * space */
 	if (ctx->optlen > 4096)
 		ctx->optlen = 0;
 	return r ? 1 : 0;
@@ -237,7 +254,8 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 
 /* ---- connect, sendmsg ----------------------------------------------------------------------- */
 
-/* Is there a socket of this sandbox at the loopback address (daddr, dport)? 1, 0 (foreign), -1 (none) */
+/* Is there a socket of this sandbox at the loopback address (daddr, dport)? 1, 0 (foreign), -1
+ * (none) */
 static __always_inline int loopback_owner(void *ctx, const struct sp_ctx *c)
 {
 	struct bpf_sock_tuple t = {};
@@ -305,8 +323,8 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 		return 1;
 	}
 	/*
-	 * A resolver behind a NAT: the packet goes elsewhere than the sender said. Only for the packet
-	 * hook (f is NULL before): the datagram is judged as a query all the same, and every
+	 * A resolver behind a NAT: the packet goes elsewhere than the sender said. Only for the
+	 * packet hook (f is NULL before): the datagram is judged as a query all the same, and every
 	 * destination that this socket was given was allowed, or it would be tainted.
 	 */
 	if (f && f->asked_port == 53 && !f->tainted && is_resolver(conf, f->asked)) {
@@ -353,8 +371,9 @@ static __always_inline int flow_settled(const struct sp_flow *f, const struct sp
 
 /*
  * A datagram socket sends from several threads at once, and without a lock the parts of a decided
- * destination could be read as a mixture of two. So what is settled for it is one word: a keyed hash
- * (SipHash-1-3) of destination and generation, with the lowest bit telling whether a name allowed it.
+ * destination could be read as a mixture of two. So what is settled for it is one word: a keyed
+ * hash (SipHash-1-3) of destination and generation, with the lowest bit telling whether a name
+ * allowed it.
  */
 #define SP_SETTLED_NAME 1ULL
 
@@ -421,14 +440,15 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 					datagram_hash(c->daddr, c->dport, c->generation)))
 		return 1; /* the packet hook has let this socket send there before */
 	if (sending) {
-		/* where the datagram will come from, as far as it is known: for the loopback look-up */
+		/* where the datagram will come from, as far as it is known: for the loopback
+		 * look-up */
 		c->sport = ctx->sk->src_port;
 		if (c->family == AF_INET) {
 			if (ctx->sk->src_ip4)
 				addr_from_v4(c->saddr, ctx->sk->src_ip4);
 		} else {
-			__u32 w[4] = {ctx->sk->src_ip6[0], ctx->sk->src_ip6[1],
-				      ctx->sk->src_ip6[2], ctx->sk->src_ip6[3]};
+			__u32 w[4] = {ctx->sk->src_ip6[0], ctx->sk->src_ip6[1], ctx->sk->src_ip6[2],
+				      ctx->sk->src_ip6[3]};
 
 			__builtin_memcpy(c->saddr, w, 16);
 		}
@@ -439,8 +459,8 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 		f->tainted = 1;
 	/*
 	 * connect() on a datagram socket sends nothing, and getaddrinfo() does it to learn source
-	 * addresses (RFC 6724): it may. The send that would follow gets the error. Port 53 is not asked
-	 * about like that, and some resolvers do not heed a failed send.
+	 * addresses (RFC 6724): it may. The send that would follow gets the error. Port 53 is not
+	 * asked about like that, and some resolvers do not heed a failed send.
 	 */
 	if (!sending && c->protocol == IPPROTO_UDP)
 		ok = ok || c->reason != SP_REASON_UNTRUSTED_RESOLVER;
@@ -617,7 +637,7 @@ static __always_inline int counted(struct sp_flow *f, const struct sp_ctx *c)
 
 /* A payload-carrying segment of a flow that is watched: scratch is claimed around this. */
 static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
-			   struct sp_scratch *s)
+				       struct sp_scratch *s)
 {
 	int r = SP_PASS;
 
@@ -680,8 +700,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		r = flow_inspector(c, f, conf);
 		if (!syn) {
 			/*
-			 * The policy has changed under a connection. It may go on, where it was, if the
-			 * new policy allows its address for the very reason it stood on before.
+			 * The policy has changed under a connection. It may go on, where it was, if
+			 * the new policy allows its address for the very reason it stood on before.
 			 */
 			c->reason = SP_REASON_MIDSTREAM;
 			if (!known || stood_on != c->name || f->state == SP_FLOW_DENIED)
@@ -703,7 +723,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	if (syn)
 		c->seq += 1; /* data in a SYN (Fast Open) is at stream offset 0 */
 	if ((c->tcp_flags & SP_TCP_URG) && f->state != SP_FLOW_OPEN && f->state != SP_FLOW_DENIED) {
-		/* the receiver takes an urgent byte out of the stream that is inspected (RFC 6093) */
+		/* the receiver takes an urgent byte out of the stream that is inspected (RFC 6093)
+		 */
 		c->kind = SP_EVENT_PACKET;
 		c->reason = SP_REASON_URGENT;
 		return flow_deny(skb, c, f, NULL);
@@ -794,7 +815,8 @@ static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		r = EGRESS_PASS;
 		goto out;
 	}
-	if (!c->malformed && (f->flags & SP_FLOW_HOME) && request_answer(c, s, SP_DNS_HEADER + s->name.len + 4))
+	if (!c->malformed && (f->flags & SP_FLOW_HOME) &&
+	    request_answer(c, s, SP_DNS_HEADER + s->name.len + 4))
 		code = EGRESS_SILENT; /* an answer is on its way */
 	r = drop(skb, c, f, s, code);
 out:
@@ -816,7 +838,8 @@ static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx
 	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
 }
 
-/* Does the policy judge names at this destination, so that a QUIC handshake would have to be read? */
+/* Does the policy judge names at this destination, so that a QUIC handshake would have to be read?
+ */
 static __always_inline int names_matter(const struct sp_ctx *c)
 {
 	struct sp_policy_conf *conf = policy_conf(c->policy);
@@ -890,10 +913,10 @@ __noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
 }
 
 /*
- * A segment of an open TCP flow, told from as few bytes as will do: same destination, no options, no
- * fragment, and not a SYN, which would be the start of another connection on the same socket. Returns
- * its payload length, or -1 if the slow path must look at it. Reads the packet directly; what is not
- * in the linear part is for the slow path too.
+ * A segment of an open TCP flow, told from as few bytes as will do: same destination, no options,
+ * no fragment, and not a SYN, which would be the start of another connection on the same socket.
+ * Returns its payload length, or -1 if the slow path must look at it. Reads the packet directly;
+ * what is not in the linear part is for the slow path too.
  */
 static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_flow *f)
 {
@@ -999,8 +1022,8 @@ int sp_ingress(struct __sk_buff *skb)
 		__u8 h[12];
 
 		/*
-		 * The first bytes that the server ever says on this connection, if the first request was
-		 * for an upgrade: the status line of its answer (RFC 9110 7.8, 15.2.2).
+		 * The first bytes that the server ever says on this connection, if the first
+		 * request was for an upgrade: the status line of its answer (RFC 9110 7.8, 15.2.2).
 		 */
 		if (packet_parse(skb, &c) != SP_DONE || c.protocol != IPPROTO_TCP)
 			return 1;
@@ -1035,15 +1058,18 @@ int sp_ingress(struct __sk_buff *skb)
 		if (c.payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
 			return 1;
 		if (c.seq != f->rx_next) {
-			/* behind a hole: it will come again, in order; before: it was read already */
-			return c.seq - f->rx_next < 0x80000000 && a->mode == SP_MODE_ENFORCE ? 0 : 1;
+			/* behind a hole: it will come again, in order; before: it was read already
+			 */
+			return c.seq - f->rx_next < 0x80000000 && a->mode == SP_MODE_ENFORCE ? 0
+											     : 1;
 		}
 		f->rx_next += c.payload_len;
 	} else if (c.dport != 53 || c.payload_len == 0) {
 		return 1;
 	}
 	s = scratch_claim();
-	if (!s) /* an answer that cannot be read now would teach nothing: it will be asked for again */
+	if (!s) /* an answer that cannot be read now would teach nothing: it will be asked for again
+		 */
 		return a->mode == SP_MODE_AUDIT_ONLY;
 	if (c.protocol == IPPROTO_TCP) {
 		for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
@@ -1087,8 +1113,9 @@ int sp_sockops(struct bpf_sock_ops *ops)
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		/*
-		 * Before every SYN that a connect() sends, the first or a later one of this socket: what
-		 * was known of an earlier connection is forgotten, that it was accepted included.
+		 * Before every SYN that a connect() sends, the first or a later one of this socket:
+		 * what was known of an earlier connection is forgotten, that it was accepted
+		 * included.
 		 */
 		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
 		f = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -1106,8 +1133,8 @@ int sp_sockops(struct bpf_sock_ops *ops)
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		/*
-		 * A child of a listener starts without storage. A socket that has it has connected: a
-		 * simultaneous open ends here too (tcp_rcv_state_process(), SYN_RECV without a
+		 * A child of a listener starts without storage. A socket that has it has connected:
+		 * a simultaneous open ends here too (tcp_rcv_state_process(), SYN_RECV without a
 		 * request), its SYN was judged, and it stays outbound.
 		 */
 		if (bpf_sk_storage_get(&flows, sk, 0, 0))

@@ -3,13 +3,14 @@
  * walk.h - from a name or an address to what the policy says of it.
  *
  * This is the policy look-up of the BPF programs, compiled natively too: user space walks the same
- * compiled image with the same code (sp_image_decide()), so a property test of one is a test of both.
- * What differs is only where the tables are: sp_tables_*() index arrays here, maps there
+ * compiled image with the same code (sp_image_decide()), so a property test of one is a test of
+ * both. What differs is only where the tables are: sp_tables_*() index arrays here, maps there
  * (bpf/tables.bpf.h).
  *
  * A destination is judged by up to two ACLs: that of the name it was learned for, and that of the
- * longest CIDR prefix that covers it. In each the first entry that covers port and protocol answers;
- * of the two answers the one of lower evaluation order stands. Nothing matched: the default.
+ * longest CIDR prefix that covers it. In each the first entry that covers port and protocol
+ * answers; of the two answers the one of lower evaluation order stands. Nothing matched: the
+ * default.
  */
 #ifndef SP_WALK_H
 #define SP_WALK_H

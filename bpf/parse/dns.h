@@ -14,11 +14,19 @@
 #include "stream.h"
 
 #define SP_DNS_HEADER 12u
-#define SP_DNS_QUERY_MAX 1232u /* a longer query is no query: RFC 1035 names and one OPT fit in less */
-#define SP_DNS_HOPS_MAX 16     /* compression pointers followed for one name */
+#define SP_DNS_QUERY_MAX                                                                           \
+	1232u		   /* a longer query is no query: RFC 1035 names and one OPT fit in less */
+#define SP_DNS_HOPS_MAX 16 /* compression pointers followed for one name */
 
-enum { SP_TYPE_A = 1, SP_TYPE_CNAME = 5, SP_TYPE_PTR = 12, SP_TYPE_AAAA = 28, SP_TYPE_OPT = 41,
-       SP_TYPE_SVCB = 64, SP_TYPE_HTTPS = 65 };
+enum {
+	SP_TYPE_A = 1,
+	SP_TYPE_CNAME = 5,
+	SP_TYPE_PTR = 12,
+	SP_TYPE_AAAA = 28,
+	SP_TYPE_OPT = 41,
+	SP_TYPE_SVCB = 64,
+	SP_TYPE_HTTPS = 65
+};
 
 struct sp_dns {
 	__u32 off; /* cursor */
@@ -30,17 +38,18 @@ struct sp_dns {
 	__u8 has_opt;
 	__u8 zero[3];
 	/* answers only */
-	__u32 current;	     /* offset in the message of the name that the chain has led to */
+	__u32 current; /* offset in the message of the name that the chain has led to */
 	__u64 current_hash;
-	__u32 ttl;	     /* of the record returned */
-	__u32 unpack_next;   /* sp_dns_unpack(): offset behind the name as it stands in the record */
-	__u32 unpack_start;  /* offset of its first label (behind leading pointers) */
-	__u32 unpack_low;    /* pointers must go before this offset */
-	__u32 hops;	     /* pointers followed */
-	__u8 address[16];    /* of the record returned */
+	__u32 ttl;	    /* of the record returned */
+	__u32 unpack_next;  /* sp_dns_unpack(): offset behind the name as it stands in the record */
+	__u32 unpack_start; /* offset of its first label (behind leading pointers) */
+	__u32 unpack_low;   /* pointers must go before this offset */
+	__u32 hops;	    /* pointers followed */
+	__u8 address[16];   /* of the record returned */
 };
 
-/* Copies what may be a name (256 bytes from `off`) into n->wire[], zeros behind the message's end. */
+/* Copies what may be a name (256 bytes from `off`) into n->wire[], zeros behind the message's end.
+ */
 SP_STEP int sp_dns_copy_name(const struct sp_stream *s, struct sp_name *n, __u32 off, __u32 end)
 {
 	__u32 i, have;
@@ -162,8 +171,8 @@ SP_STEP int sp_dns_unpack_step(const struct sp_stream *s, struct sp_dns *d, stru
 }
 
 /*
- * Reads the name at `at` into n, following pointers; sets n's hash, d->unpack_next (offset behind it
- * in the record) and d->unpack_start (offset of its labels). SP_DONE or a negative reason.
+ * Reads the name at `at` into n, following pointers; sets n's hash, d->unpack_next (offset behind
+ * it in the record) and d->unpack_start (offset of its labels). SP_DONE or a negative reason.
  */
 SP_STEP int sp_dns_unpack(const struct sp_stream *s, struct sp_dns *d, struct sp_name *n, __u32 at)
 {

@@ -16,20 +16,20 @@
 #define SP_HTTP_METHOD_MAX 32u
 
 struct sp_http {
-	__u32 off;    /* cursor: bytes looked at */
-	__u32 line;   /* offset of the line that is being looked for */
-	__u32 spaces; /* in this line */
+	__u32 off;			      /* cursor: bytes looked at */
+	__u32 line;			      /* offset of the line that is being looked for */
+	__u32 spaces;			      /* in this line */
 	__u32 first_space, last_space, colon; /* offsets in this line; 0: none */
-	__u32 lines;	       /* complete ones so far */
-	__u32 host, host_len;  /* the authority in the Host field, with its port; host 0: none */
-	__u32 name_len;	       /* of the host without port */
-	__u32 port;	       /* offset of the colon before the port; 0: none */
+	__u32 lines;			      /* complete ones so far */
+	__u32 host, host_len;	  /* the authority in the Host field, with its port; host 0: none */
+	__u32 name_len;		  /* of the host without port */
+	__u32 port;		  /* offset of the colon before the port; 0: none */
 	__u32 target, target_len; /* authority of an absolute-form target; target 0: origin form */
-	__u32 head;	       /* bytes of the head, empty line included */
-	__u64 body;	       /* Content-Length */
+	__u32 head;		  /* bytes of the head, empty line included */
+	__u64 body;		  /* Content-Length */
 	__u8 has_length, has_connection, has_upgrade, host_ip;
-	__u8 no_host;  /* the Host field is there and empty */
-	__u8 bodyless; /* GET or HEAD: servers may ignore a body, and read a second head there */
+	__u8 no_host;	/* the Host field is there and empty */
+	__u8 bodyless;	/* GET or HEAD: servers may ignore a body, and read a second head there */
 	__u8 websocket; /* the upgrade asked for is to WebSocket */
 	__u8 zero;
 	__u32 port_value;
@@ -44,12 +44,13 @@ struct sp_http {
  */
 enum sp_http_class { SP_HTTP_TOKEN, SP_HTTP_SPACE, SP_HTTP_PATH };
 
-#define SP_HTTP_TOKEN_LOW 0x03ff6cfa00000000ULL  /* ! # $ % & ' * + - . 0-9 */
+#define SP_HTTP_TOKEN_LOW 0x03ff6cfa00000000ULL	 /* ! # $ % & ' * + - . 0-9 */
 #define SP_HTTP_TOKEN_HIGH 0x57ffffffc7fffffeULL /* A-Z ^ _ ` a-z | ~ */
-#define SP_HTTP_SPACE_LOW 0x0000000100000200ULL  /* SP HT */
-#define SP_HTTP_PATH_LOW 0x8000800800000000ULL   /* / ? # */
+#define SP_HTTP_SPACE_LOW 0x0000000100000200ULL	 /* SP HT */
+#define SP_HTTP_PATH_LOW 0x8000800800000000ULL	 /* / ? # */
 
-/* How many bytes from `from`, at most 64 and not beyond `end`, are (want 1) or are not of a class. */
+/* How many bytes from `from`, at most 64 and not beyond `end`, are (want 1) or are not of a class.
+ */
 SP_STEP int sp_http_span(const struct sp_stream *s, __u32 from, __u32 end, __u32 class, __u32 want)
 {
 	__u64 low = SP_HTTP_TOKEN_LOW, high = SP_HTTP_TOKEN_HIGH;
@@ -149,7 +150,8 @@ SP_INLINE __u64 sp_http_word(const struct sp_stream *s, __u32 off)
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
-/* The method at the start of the stream, as soon as it can be told: SP_DONE, SP_MORE or a reason. */
+/* The method at the start of the stream, as soon as it can be told: SP_DONE, SP_MORE or a reason.
+ */
 SP_STEP int sp_http_method(const struct sp_stream *s)
 {
 	__u32 n;
@@ -219,8 +221,7 @@ SP_STEP int sp_http_request_line(const struct sp_stream *s, struct sp_http *h)
 		/* OPTIONS * only (RFC 9112 3.2.4) */
 		if (h->last_space != target + 1 || h->first_space != h->line + 7 ||
 		    h->line >= SP_STREAM_MAX ||
-		    sp_load64(&s->data[h->line]) !=
-			    SP_WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '))
+		    sp_load64(&s->data[h->line]) != SP_WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '))
 			return SP_BAD(HTTP_MALFORMED);
 		return SP_MORE;
 	}
@@ -232,7 +233,8 @@ SP_STEP int sp_http_request_line(const struct sp_stream *s, struct sp_http *h)
 	return (int)c == SP_DONE ? SP_MORE : (int)c;
 }
 
-/* Trims white space (at most 64 bytes before, 16 behind): sets *range to end << 32 | start of the value. */
+/* Trims white space (at most 64 bytes before, 16 behind): sets *range to end << 32 | start of the
+ * value. */
 SP_INLINE int sp_http_value(const struct sp_stream *s, const struct sp_http *h, __u64 *range)
 {
 	__u32 from, to, i;
@@ -417,14 +419,16 @@ SP_INLINE int sp_http_field(const struct sp_stream *s, struct sp_http *h)
 		h->has_connection = 1;
 	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0)) {
 		h->has_upgrade = 1;
-		/* WebSocket (RFC 6455) goes on with the host that was named; h2c, say, names others */
+		/* WebSocket (RFC 6455) goes on with the host that was named; h2c, say, names others
+		 */
 		h->websocket = sp_http_websocket(s, h);
 	}
 	return SP_MORE;
 }
 
 /* Do eight bytes of target and Host agree, case aside? `left` of them count. */
-SP_STEP int sp_http_same_word(const struct sp_stream *s, const struct sp_http *h, __u32 i, __u32 left)
+SP_STEP int sp_http_same_word(const struct sp_stream *s, const struct sp_http *h, __u32 i,
+			      __u32 left)
 {
 	__u64 x;
 
@@ -456,7 +460,8 @@ SP_STEP int sp_http_same_authority(const struct sp_stream *s, const struct sp_ht
 	return SP_DONE;
 }
 
-/* A line has ended: judges it and makes ready for the next. SP_MORE, SP_DONE (head ends), reason. */
+/* A line has ended: judges it and makes ready for the next. SP_MORE, SP_DONE (head ends), reason.
+ */
 SP_INLINE int sp_http_line(const struct sp_stream *s, struct sp_http *h)
 {
 	int r;

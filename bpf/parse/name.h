@@ -3,10 +3,11 @@
  * name.h - one validator and one hash for every host name, wherever it comes from.
  *
  * DNS questions, CNAME targets, SNI, HTTP Host and the patterns of a policy all end up in a
- * struct sp_name: lower-case labels in wire form (RFC 1035 3.1), with the keyed hash of every suffix.
- * A name is valid when it has 1..SP_LABELS_MAX labels of 1..63 bytes of [A-Za-z0-9_-], at most 255
- * bytes in all, and its last label is neither all digits nor starts with 0x (so that an IPv4 literal
- * in any form is never a name, RFC 1123 2.1). A dot, NUL or backslash inside a label is refused, so nothing can be forged with one.
+ * struct sp_name: lower-case labels in wire form (RFC 1035 3.1), with the keyed hash of every
+ * suffix. A name is valid when it has 1..SP_LABELS_MAX labels of 1..63 bytes of [A-Za-z0-9_-], at
+ * most 255 bytes in all, and its last label is neither all digits nor starts with 0x (so that an
+ * IPv4 literal in any form is never a name, RFC 1123 2.1). A dot, NUL or backslash inside a label
+ * is refused, so nothing can be forged with one.
  *
  * The hash of a suffix is SipHash-1-3 over its labels from the root down. Each label is absorbed as
  * 8-byte words, zero-padded, its length byte first: the input is self-delimiting, and each label
@@ -24,8 +25,8 @@ struct sp_name {
 	__u64 v[4];    /* SipHash state over the labels absorbed so far */
 	__u32 len;     /* bytes of wire[] used, root byte included; set by the scan */
 	__u32 labels;
-	__u32 pos; /* cursor */
-	__u32 digits; /* the label last absorbed is all digits */
+	__u32 pos;		       /* cursor */
+	__u32 digits;		       /* the label last absorbed is all digits */
 	__u64 hash[SP_LABELS_MAX + 8]; /* hash[i]: of the suffix that starts at label i */
 	__u8 start[SP_LABELS_MAX + 8]; /* start[i]: offset of label i in wire[] */
 	__u8 wire[256 + SP_NAME_SLACK];
@@ -57,7 +58,7 @@ SP_INLINE void sp_name_hash_start(struct sp_name *n)
 
 /* Bit 7 of each byte of the result: the byte of x (each < 128) is in [low, high]. */
 #define SP_BYTES(b) (0x0101010101010101ULL * (__u64)(b))
-#define SP_IN_RANGE(x, low, high) \
+#define SP_IN_RANGE(x, low, high)                                                                  \
 	(((x) + SP_BYTES(0x80 - (low))) & ~((x) + SP_BYTES(0x7f - (high))) & SP_BYTES(0x80))
 
 /* Takes the next label to the right: notes where it starts, moves past it. */
@@ -99,7 +100,8 @@ SP_STEP int sp_name_word(struct sp_name *n, __u32 at, __u32 left, __u32 first)
 		return SP_BAD(NAME_BAD);
 	mask = left >= 8 ? ~0ULL : (1ULL << (8 * (left & 7))) - 1;
 	w = sp_load64(&n->wire[at]);
-	/* bytes to judge: neither what lies behind the label nor its length byte (both made an 'a') */
+	/* bytes to judge: neither what lies behind the label nor its length byte (both made an 'a')
+	 */
 	if (first)
 		x = (w & mask & ~0xffULL) | (SP_BYTES('a') & ~mask) | 'a';
 	else
@@ -108,7 +110,8 @@ SP_STEP int sp_name_word(struct sp_name *n, __u32 at, __u32 left, __u32 first)
 	x |= upper >> 2;
 	digit = SP_IN_RANGE(x & ~SP_BYTES(0x80), '0', '9');
 	ok = SP_IN_RANGE(x & ~SP_BYTES(0x80), 'a', 'z') | digit |
-	     SP_IN_RANGE(x & ~SP_BYTES(0x80), '-', '-') | SP_IN_RANGE(x & ~SP_BYTES(0x80), '_', '_');
+	     SP_IN_RANGE(x & ~SP_BYTES(0x80), '-', '-') |
+	     SP_IN_RANGE(x & ~SP_BYTES(0x80), '_', '_');
 	if (ok != SP_BYTES(0x80) || (x & SP_BYTES(0x80)))
 		return SP_BAD(NAME_BAD);
 	if (first)
@@ -163,8 +166,8 @@ SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
 }
 
 /*
- * Finds the labels of the name in n->wire[] (wire form, uncompressed): sets len, labels and start[].
- * Returns SP_DONE or a negative reason; says nothing about the bytes within the labels.
+ * Finds the labels of the name in n->wire[] (wire form, uncompressed): sets len, labels and
+ * start[]. Returns SP_DONE or a negative reason; says nothing about the bytes within the labels.
  */
 SP_STEP int sp_name_labels(struct sp_name *n)
 {
@@ -185,7 +188,8 @@ SP_STEP int sp_name_labels(struct sp_name *n)
 	return r;
 }
 
-/* Does label i start with "0x"? inet_aton() and browsers would read such a name as an IPv4 address. */
+/* Does label i start with "0x"? inet_aton() and browsers would read such a name as an IPv4 address.
+ */
 SP_STEP int sp_name_hex_end(const struct sp_name *n, __u32 i)
 {
 	__u32 pos;
@@ -196,7 +200,8 @@ SP_STEP int sp_name_hex_end(const struct sp_name *n, __u32 i)
 	return n->wire[pos] >= 2 && n->wire[pos + 1] == '0' && n->wire[pos + 2] == 'x';
 }
 
-/* Checks the bytes of the labels found, makes them lower case, and sets hash[]. The root: NAME_BAD. */
+/* Checks the bytes of the labels found, makes them lower case, and sets hash[]. The root: NAME_BAD.
+ */
 SP_STEP int sp_name_hash(struct sp_name *n)
 {
 	__u32 i, labels;
@@ -262,8 +267,8 @@ SP_STEP int sp_name_dot(struct sp_name *n)
 }
 
 /*
- * Turns a text name (RFC 1123: labels joined by dots, one trailing dot allowed) into a scanned name.
- * The caller has put its `len` bytes at n->wire + 1. Returns as sp_name_scan().
+ * Turns a text name (RFC 1123: labels joined by dots, one trailing dot allowed) into a scanned
+ * name. The caller has put its `len` bytes at n->wire + 1. Returns as sp_name_scan().
  */
 SP_INLINE int sp_name_from_text(struct sp_name *n, __u32 len)
 {

@@ -37,9 +37,9 @@
 #define SP_BAD(code) (-(int)SP_REASON_##code)
 
 /*
- * Unaligned 64-bit loads and stores; byte 0 is the least significant on both sides. In BPF the plain
- * access is used, because clang splits a packed one into bytes; the verifier accepts it on every
- * architecture with efficient unaligned access (x86-64 and arm64 among them).
+ * Unaligned 64-bit loads and stores; byte 0 is the least significant on both sides. In BPF the
+ * plain access is used, because clang splits a packed one into bytes; the verifier accepts it on
+ * every architecture with efficient unaligned access (x86-64 and arm64 among them).
  */
 #ifdef __bpf__
 SP_INLINE __u64 sp_load64(const void *p)

@@ -4,8 +4,9 @@
  *
  * The input is a client's TCP stream from the first byte of a handshake record. Usually the whole
  * hello is in one record and is read where it lies. A hello that is spread over records is first
- * joined: sp_tls_join() copies the payload of the records to a second buffer, without their headers.
- * Nothing is guessed: what is not there yet is SP_MORE, what does not fit is a negative reason.
+ * joined: sp_tls_join() copies the payload of the records to a second buffer, without their
+ * headers. Nothing is guessed: what is not there yet is SP_MORE, what does not fit is a negative
+ * reason.
  */
 #ifndef SP_PARSE_TLS_H
 #define SP_PARSE_TLS_H
@@ -13,25 +14,25 @@
 #include "name.h"
 #include "stream.h"
 
-#define SP_TLS_RECORD 5u      /* bytes of a record header */
+#define SP_TLS_RECORD 5u /* bytes of a record header */
 #define SP_TLS_RECORD_MAX 16384u
 #define SP_TLS_HANDSHAKE 22u
 #define SP_TLS_CCS 20u
 
 struct sp_tls {
-	__u32 off;  /* cursor in the buffer that holds the handshake message */
-	__u32 end;  /* end of the hello in it */
-	__u32 sni;  /* offset of the name in it; 0: none seen */
+	__u32 off; /* cursor in the buffer that holds the handshake message */
+	__u32 end; /* end of the hello in it */
+	__u32 sni; /* offset of the name in it; 0: none seen */
 	__u32 sni_len;
-	__u8 ech;	/* an encrypted ClientHello extension is there */
+	__u8 ech; /* an encrypted ClientHello extension is there */
 	__u8 zero[3];
 	/* sp_tls_join() */
 	__u32 src, dst, left;
 };
 
 /*
- * Header of the record at `at`. SP_DONE with *length set; SP_MORE; or a reason: `first` says whether
- * what is not a handshake record means "not TLS" or a malformed hello.
+ * Header of the record at `at`. SP_DONE with *length set; SP_MORE; or a reason: `first` says
+ * whether what is not a handshake record means "not TLS" or a malformed hello.
  */
 SP_INLINE int sp_tls_record(const struct sp_stream *s, __u32 at, __u32 first, __u32 *length)
 {
@@ -145,7 +146,8 @@ SP_STEP int sp_tls_join_steps(const struct sp_stream *s, struct sp_stream *out, 
 	return r;
 }
 
-/* Joins the records of `s` in `out`. SP_DONE: the whole hello is in out at t->off. SP_MORE; reason. */
+/* Joins the records of `s` in `out`. SP_DONE: the whole hello is in out at t->off. SP_MORE; reason.
+ */
 SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct sp_tls *t)
 {
 	__u32 i;
@@ -158,7 +160,8 @@ SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct
 	t->left = 0;
 	t->end = 0;
 	out->len = 0;
-	/* a record costs at least six bytes of the stream, a step moves a record or 64 bytes of one */
+	/* a record costs at least six bytes of the stream, a step moves a record or 64 bytes of one
+	 */
 	for (i = 0; i < (SP_STREAM_MAX / 6 + SP_STREAM_MAX / 64) / 64 + 1; i++) {
 		r = sp_tls_join_steps(s, out, t);
 		if (r != SP_TLS_JOIN)
@@ -248,7 +251,8 @@ SP_STEP int sp_tls_extension(const struct sp_stream *s, struct sp_tls *t)
 	return SP_MORE;
 }
 
-/* The hello at t->off .. t->end: finds the server name. SP_DONE or a reason (TLS_NO_SNI among them). */
+/* The hello at t->off .. t->end: finds the server name. SP_DONE or a reason (TLS_NO_SNI among
+ * them). */
 SP_STEP int sp_tls_hello(const struct sp_stream *s, struct sp_tls *t)
 {
 	__u32 i;
@@ -271,7 +275,8 @@ SP_STEP int sp_tls_hello(const struct sp_stream *s, struct sp_tls *t)
 	return t->sni ? SP_DONE : SP_BAD(TLS_NO_SNI);
 }
 
-/* Copies text of at most 254 bytes from the stream and checks it as a host name: SP_DONE or reason. */
+/* Copies text of at most 254 bytes from the stream and checks it as a host name: SP_DONE or reason.
+ */
 SP_STEP int sp_text_name(const struct sp_stream *s, struct sp_name *n, __u32 off, __u32 len)
 {
 	__u32 i;

@@ -20,26 +20,27 @@
 
 /* ---- bounds (SECURITY.md has them in one table, with what happens at each) ------------------ */
 
-#define SP_NAME_MAX 255	      /* bytes of a name in wire form, root byte included (RFC 1035 2.3.4) */
-#define SP_LABEL_MAX 63	      /* bytes of one label */
-#define SP_LABELS_MAX 40      /* labels of a name; ip6.arpa has 34 */
-#define SP_ACL_MAX 64	      /* entries of one ACL */
-#define SP_RESOLVERS_MAX 8    /* trusted resolvers of a policy */
-#define SP_PRIVATE_MAX 16     /* dns.private_answers of a policy */
+#define SP_NAME_MAX 255	   /* bytes of a name in wire form, root byte included (RFC 1035 2.3.4) */
+#define SP_LABEL_MAX 63	   /* bytes of one label */
+#define SP_LABELS_MAX 40   /* labels of a name; ip6.arpa has 34 */
+#define SP_ACL_MAX 64	   /* entries of one ACL */
+#define SP_RESOLVERS_MAX 8 /* trusted resolvers of a policy */
+#define SP_PRIVATE_MAX 16  /* dns.private_answers of a policy */
 #define SP_SANDBOXES_MAX 2048 /* sandboxes on one host at a time */
-#define SP_STREAM_MAX 16896   /* bytes of one direction of a flow kept for inspection (a ClientHello) */
-#define SP_STREAMS_MAX 256    /* such buffers of one sandbox at a time */
-#define SP_RETAIN_MAX 2048    /* bytes of a decided hello kept until the peer acknowledged it */
-#define SP_LEARNED_ADDRS_MAX 8192  /* addresses that one sandbox may have learned */
+#define SP_STREAM_MAX                                                                              \
+	16896 /* bytes of one direction of a flow kept for inspection (a ClientHello) */
+#define SP_STREAMS_MAX 256	  /* such buffers of one sandbox at a time */
+#define SP_RETAIN_MAX 2048	  /* bytes of a decided hello kept until the peer acknowledged it */
+#define SP_LEARNED_ADDRS_MAX 8192 /* addresses that one sandbox may have learned */
 #define SP_LEARNED_PAIRS_MAX 16384 /* (address, name) pairs of one sandbox */
 #define SP_LEARNED_NAMES_MAX 4096  /* names of one sandbox that have learned addresses */
-#define SP_LEARNED_PER_ADDR 8 /* names that a connect without a handshake can stand on */
-#define SP_PENDING_MAX 4096   /* unanswered queries of one sandbox */
-#define SP_RRS_MAX 64	      /* records of one answer that are looked at */
-#define SP_EXTENSIONS_MAX 96  /* extensions of one ClientHello */
-#define SP_HEADERS_MAX 96     /* header lines of one HTTP request head */
-#define SP_SCRATCH_PER_CPU 8  /* decisions under way on one CPU at a time (some preempted) */
-#define SP_TTL_MIN 32	      /* lowest hop limit that an inspected packet may carry */
+#define SP_LEARNED_PER_ADDR 8	   /* names that a connect without a handshake can stand on */
+#define SP_PENDING_MAX 4096	   /* unanswered queries of one sandbox */
+#define SP_RRS_MAX 64		   /* records of one answer that are looked at */
+#define SP_EXTENSIONS_MAX 96	   /* extensions of one ClientHello */
+#define SP_HEADERS_MAX 96	   /* header lines of one HTTP request head */
+#define SP_SCRATCH_PER_CPU 8	   /* decisions under way on one CPU at a time (some preempted) */
+#define SP_TTL_MIN 32		   /* lowest hop limit that an inspected packet may carry */
 
 /* ---- decisions ------------------------------------------------------------------------------ */
 
@@ -94,11 +95,11 @@ struct sp_node {
 
 /* An ordered list of entries; entries are in one array, lists are slices of it. Id 0 is unused. */
 struct sp_acl {
-	__u32 first;	   /* index of the first entry */
-	__u32 count;	   /* 1 .. SP_ACL_MAX */
-	__u32 dns_rule;	   /* rule that decides whether the name may be asked for */
-	__u8 dns_action;   /* enum sp_action: ALLOW if any port may be reached */
-	__u8 flags;	   /* SP_ACL_* */
+	__u32 first;	 /* index of the first entry */
+	__u32 count;	 /* 1 .. SP_ACL_MAX */
+	__u32 dns_rule;	 /* rule that decides whether the name may be asked for */
+	__u8 dns_action; /* enum sp_action: ALLOW if any port may be reached */
+	__u8 flags;	 /* SP_ACL_* */
 	__u16 zero;
 };
 
@@ -116,7 +117,8 @@ struct sp_acl_entry {
 
 #define SP_ENTRY_TLS 1u /* `"tls": true` in the rule: these ports speak TLS (443 always does) */
 
-/* LPM trie keys; values are ACL ids (__u32). A longer prefix's ACL has the shorter ones folded in. */
+/* LPM trie keys; values are ACL ids (__u32). A longer prefix's ACL has the shorter ones folded in.
+ */
 struct sp_cidr4 {
 	__u32 prefix; /* bits, 0..32 */
 	__u8 addr[4];
@@ -152,12 +154,12 @@ struct sp_policy_conf {
 	__u8 inbound;
 	__u8 denied_answer;
 	__u8 has_cidr4, has_cidr6; /* the trie has entries */
-	__u8 has_name_deny;	   /* some name may be denied: hellos to CIDR targets are looked at */
+	__u8 has_name_deny; /* some name may be denied: hellos to CIDR targets are looked at */
 	__u8 resolvers_len;
 	__u8 private_len;
 	__u8 zero[3];
 	__u32 min_ttl, max_ttl; /* seconds */
-	__u64 query_types[4];	/* bit n: query type n (< 256) may be asked; CAA is 257: see below */
+	__u64 query_types[4]; /* bit n: query type n (< 256) may be asked; CAA is 257: see below */
 	__u64 query_types_high; /* bit n: query type 256 + n (n < 64) may be asked */
 	struct sp_addr resolvers[SP_RESOLVERS_MAX];
 	struct sp_prefix private_answers[SP_PRIVATE_MAX];
@@ -194,15 +196,15 @@ struct sp_sandbox {
 	__u64 events[SP_EVENT_KINDS];  /* submitted */
 	__u64 dropped[SP_EVENT_KINDS]; /* lost because the ring was full */
 	__u64 requests_dropped;	       /* requests (answer, reset) lost likewise */
-	__u64 decisions[3];	       /* by enum sp_verdict, of queries, destinations, hellos, ... */
-	__u64 bytes_out, bytes_in;     /* of TCP connections that were closed */
-	__u64 packets_dropped;	       /* on the packet path, with a decision of their own */
-	__u64 answers_asked;	/* denied queries handed to user space to answer */
-	__u64 answers_asked_ns; /* when the oldest one that is unanswered was asked */
-	__u64 answers_given;	/* written by user space: how many of them it has dealt with */
-	__u64 last_sweep_ns;	/* expired entries were last removed */
-	__u64 streams;		/* inspection buffers in use */
-	__u32 serving;		/* written by user space: 1 while somebody answers and resets */
+	__u64 decisions[3];	   /* by enum sp_verdict, of queries, destinations, hellos, ... */
+	__u64 bytes_out, bytes_in; /* of TCP connections that were closed */
+	__u64 packets_dropped;	   /* on the packet path, with a decision of their own */
+	__u64 answers_asked;	   /* denied queries handed to user space to answer */
+	__u64 answers_asked_ns;	   /* when the oldest one that is unanswered was asked */
+	__u64 answers_given;	   /* written by user space: how many of them it has dealt with */
+	__u64 last_sweep_ns;	   /* expired entries were last removed */
+	__u64 streams;		   /* inspection buffers in use */
+	__u32 serving;		   /* written by user space: 1 while somebody answers and resets */
 	__u32 zero;
 };
 
@@ -274,14 +276,14 @@ struct sp_event {
 	__u32 rule; /* index, or SP_RULE_DEFAULT */
 	__u32 pid;  /* thread group, in the initial pid namespace; 0: not known */
 	__u32 uid;
-	__u32 detail; /* by kind: QTYPE, option, family, addresses learned */
-	__u64 time;   /* ns */
-	__u64 cookie; /* of the socket */
+	__u32 detail;		   /* by kind: QTYPE, option, family, addresses learned */
+	__u64 time;		   /* ns */
+	__u64 cookie;		   /* of the socket */
 	__u64 bytes_out, bytes_in; /* CLOSE */
 	__u8 saddr[16], daddr[16];
 	__u16 sport, dport;
 	__u16 name_len, sni_len; /* bytes used of the next two */
-	__u32 policy; /* slot */
+	__u32 policy;		 /* slot */
 	__u32 zero;
 	char comm[16];
 	__u8 name[256]; /* wire form, lower case */
@@ -301,7 +303,7 @@ enum sp_request_kind {
 struct sp_request {
 	__u16 version;
 	__u8 kind;
-	__u8 family;   /* AF_INET or AF_INET6, of the packet */
+	__u8 family; /* AF_INET or AF_INET6, of the packet */
 	__u32 sandbox;
 	__u64 time;
 	__u64 cookie;
@@ -311,7 +313,7 @@ struct sp_request {
 	__u8 reason; /* enum sp_reason */
 	__u16 query_len;
 	__u32 rule;
-	__u32 bound_if; /* interface that the socket is bound to, or 0 */
+	__u32 bound_if;	 /* interface that the socket is bound to, or 0 */
 	__u8 query[288]; /* header and question as they were sent */
 };
 

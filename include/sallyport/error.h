@@ -12,19 +12,20 @@
 #include <stdarg.h>
 
 struct sp_error {
-	int code;	/* -errno */
-	char *message;	/* one line, no trailing newline, no trailing full stop */
-	char *file;	/* or NULL */
-	int line;	/* 1.., or 0 if not known */
-	int column;	/* 1.. in bytes, or 0 */
-	char *path;	/* JSON path such as $.rules[2].ports[0], or NULL */
+	int code;      /* -errno */
+	char *message; /* one line, no trailing newline, no trailing full stop */
+	char *file;    /* or NULL */
+	int line;      /* 1.., or 0 if not known */
+	int column;    /* 1.. in bytes, or 0 */
+	char *path;    /* JSON path such as $.rules[2].ports[0], or NULL */
 };
 
 /* Makes an error; returns code, so that `return sp_error_set(err, -EINVAL, "...")` works. */
 int sp_error_set(struct sp_error **err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " before the message of *err (no effect if err or *err is NULL); returns its code. */
+/* Puts "prefix: " before the message of *err (no effect if err or *err is NULL); returns its code.
+ */
 int sp_error_wrap(struct sp_error **err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -3,8 +3,8 @@
  * policy.h - a policy document, its compiled image, and the reference evaluator.
  *
  * The life of a policy: text -> sp_policy_parse() -> struct sp_policy (the model: what the document
- * says) -> sp_policy_compile() -> struct sp_image (what the kernel maps are filled with). Both steps
- * are pure: no files, no kernel, no global state.
+ * says) -> sp_policy_compile() -> struct sp_image (what the kernel maps are filled with). Both
+ * steps are pure: no files, no kernel, no global state.
  *
  * sp_policy_decide() walks the model rule by rule, as the document reads; sp_image_decide() walks
  * the image with the very code that the BPF programs are built from. A property test holds one
@@ -45,7 +45,8 @@ void sp_policy_free(struct sp_policy *policy);
 
 /*
  * Puts one-target rules of the command line before the rules of the document: first the denies,
- * then the allows, each in the order given. `option` ("--allow", "--deny") names the place in errors.
+ * then the allows, each in the order given. `option` ("--allow", "--deny") names the place in
+ * errors.
  */
 int sp_policy_prepend(struct sp_policy *policy, enum sp_action action, const char *const *targets,
 		      size_t targets_len, const char *option, struct sp_error **err);
@@ -71,11 +72,11 @@ size_t sp_policy_rules_len(const struct sp_policy *policy);
 bool sp_policy_wants_system_resolvers(const struct sp_policy *policy);
 
 struct sp_rule_view {
-	const char *id;	     /* stable id: the document's, or made from the content */
-	const char *note;    /* or NULL */
-	const char *kind;    /* "allow", "deny", "decide", "prompt" */
-	const char *origin;  /* "rule 3", "--allow", "--deny" */
-	const char *target;  /* text of the first target */
+	const char *id;	    /* stable id: the document's, or made from the content */
+	const char *note;   /* or NULL */
+	const char *kind;   /* "allow", "deny", "decide", "prompt" */
+	const char *origin; /* "rule 3", "--allow", "--deny" */
+	const char *target; /* text of the first target */
 	size_t targets_len;
 };
 
@@ -116,7 +117,8 @@ struct sp_cidr6_entry {
 
 /* Map contents; index 0 of nodes and acls is unused and zero. All arrays belong to the image. */
 struct sp_image {
-	struct sp_policy_conf conf; /* generation is left 0: whoever installs the image numbers it */
+	struct sp_policy_conf
+		conf; /* generation is left 0: whoever installs the image numbers it */
 	struct sp_bucket *buckets;
 	uint32_t buckets_len; /* a power of two, conf.bucket_mask + 1 */
 	struct sp_node *nodes;
@@ -132,8 +134,8 @@ struct sp_image {
 };
 
 /*
- * Compiles a policy that sp_policy_kernel_only() accepts (others: -EOPNOTSUPP). `seed` is the secret
- * of the name hash (struct sp_host). The result depends on nothing but policy and seed.
+ * Compiles a policy that sp_policy_kernel_only() accepts (others: -EOPNOTSUPP). `seed` is the
+ * secret of the name hash (struct sp_host). The result depends on nothing but policy and seed.
  * -E2BIG: more than SP_ACL_MAX entries can apply to one name or prefix; the error names it.
  */
 int sp_policy_compile(const struct sp_policy *policy, const uint64_t seed[2],
@@ -145,11 +147,11 @@ void sp_image_free(struct sp_image *image);
 
 /* What is asked. A name, an address, or both (an address that was learned for the name). */
 struct sp_query {
-	const char *name;    /* text, or NULL */
+	const char *name; /* text, or NULL */
 	bool has_addr;
-	uint8_t addr[16];    /* IPv4 as v4-mapped */
-	uint16_t port;	     /* host order */
-	uint8_t protocol;    /* SP_PROTOCOL_TCP or SP_PROTOCOL_UDP */
+	uint8_t addr[16]; /* IPv4 as v4-mapped */
+	uint16_t port;	  /* host order */
+	uint8_t protocol; /* SP_PROTOCOL_TCP or SP_PROTOCOL_UDP */
 };
 
 struct sp_decision {

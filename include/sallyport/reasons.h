@@ -39,7 +39,8 @@
 	X(REBINDING, "rebinding", "the answer points into a special address range")                \
 	X(ANSWER_UNASKED, "answer_unasked", "no pending query matches this answer")                \
 	X(ANSWER_MALFORMED, "answer_malformed", "the answer cannot be parsed")                     \
-	X(ANSWER_FOREIGN_NETNS, "answer_foreign_netns", "asked outside the home network namespace") \
+	X(ANSWER_FOREIGN_NETNS, "answer_foreign_netns",                                            \
+	  "asked outside the home network namespace")                                              \
 	X(LEARNED_FULL, "learned_full", "too many learned addresses")                              \
 	X(ANSWER_LEARNED, "learned", "the answer taught addresses")                                \
 	/* names */                                                                                \
@@ -88,9 +89,11 @@
 
 enum sp_reason {
 #define X(code, token, text) SP_REASON_##code,
+	/* clang-format off */
 	SP_REASONS(X)
 #undef X
 	SP_REASON_COUNT
+	/* clang-format on */
 };
 
 _Static_assert(SP_REASON_COUNT <= 256, "a reason is one byte in the ABI");

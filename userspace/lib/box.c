@@ -3,10 +3,10 @@
  * box.c - one sandbox: a cgroup, the links that attach the programs to it, and its maps.
  *
  * How a box comes into force. Its slot is a directory in bpffs (mkdir is atomic, so it is also the
- * allocation). The inner maps are made and put into the outer ones; then every program is attached to
- * the empty cgroup by a pinned link; and last, one write fills the cgroup's struct sp_attach. Until
- * that write the storage is zero and the programs deny everything, so a process that got in early has
- * nothing. Any failure takes all of it back.
+ * allocation). The inner maps are made and put into the outer ones; then every program is attached
+ * to the empty cgroup by a pinned link; and last, one write fills the cgroup's struct sp_attach.
+ * Until that write the storage is zero and the programs deny everything, so a process that got in
+ * early has nothing. Any failure takes all of it back.
  *
  * How it ends. Its owner holds a lock on SP_RUN_DIR/box-<slot>-..., which the kernel drops when the
  * owner dies, however it dies. The links are pinned, so enforcement goes on as long as there are
@@ -56,9 +56,9 @@ struct sp_box {
 	int cgroup_fd;
 	char cgroup[PATH_MAX];
 	uint64_t cgroup_id;
-	int owner_fd;		   /* the locked file that says whose box this is */
+	int owner_fd; /* the locked file that says whose box this is */
 	char owner[PATH_MAX];
-	int inner[OUTERS];	   /* inner maps not yet in their outer ones; -1: none */
+	int inner[OUTERS]; /* inner maps not yet in their outer ones; -1: none */
 	struct ring_buffer *rings;
 	struct sp_injector *injector; /* NULL: denied queries fail instead of being answered */
 	struct sp_sockdiag *diag;     /* NULL: denied connections time out soon instead */
@@ -75,9 +75,9 @@ static void slot_dir(const struct sp_engine *e, uint32_t slot, char *ret, size_t
 }
 
 /*
- * After each change of an outer map the kernel waits until no program can hold the old inner map (an
- * RCU grace period, many milliseconds). The changes are independent, so the waits are made at the same
- * time, a thread each: the whole of a box's maps costs about one of them.
+ * After each change of an outer map the kernel waits until no program can hold the old inner map
+ * (an RCU grace period, many milliseconds). The changes are independent, so the waits are made at
+ * the same time, a thread each: the whole of a box's maps costs about one of them.
  */
 struct outer_change {
 	pthread_t thread;
@@ -194,8 +194,8 @@ static int install_inner(struct sp_box *b, struct sp_error **err)
 	int r = change_outers(b->engine, b->slot, b->inner);
 
 	close_inner(b);
-	return r < 0 ? sp_error_set(err, r, "cannot install the sandbox's maps: %s", strerror(-r)) :
-		       0;
+	return r < 0 ? sp_error_set(err, r, "cannot install the sandbox's maps: %s", strerror(-r))
+		     : 0;
 }
 
 /* An array filled through mmap, then frozen: nobody changes a policy that is in force. */
@@ -207,8 +207,8 @@ static int install_array(struct sp_box *b, enum sp_map outer, const void *data, 
 	void *mapped;
 	int fd;
 
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, sizeof(uint32_t), size,
-			    entries ? entries : 1, &opts);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, sizeof(uint32_t), size, entries ? entries : 1,
+			    &opts);
 	if (fd < 0)
 		return no_map(err, what);
 	if (bytes) {
@@ -255,9 +255,10 @@ static int install_hash(struct sp_box *b, enum sp_map outer, uint32_t key_size, 
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
 
-	return install(b, outer,
-		       bpf_map_create(BPF_MAP_TYPE_HASH, NULL, key_size, value_size, entries, &opts),
-		       what, err);
+	return install(
+		b, outer,
+		bpf_map_create(BPF_MAP_TYPE_HASH, NULL, key_size, value_size, entries, &opts), what,
+		err);
 }
 
 static int install_policy(struct sp_box *b, const struct sp_image *image, struct sp_error **err)
@@ -528,9 +529,9 @@ static void cgroup_remove(const char *path)
 
 /*
  * Has the kernel let go of the cgroup that a slot's programs were attached to? It does when the
- * cgroup is removed and its last socket is gone: a connection whose process has ended may still have
- * bytes to send, denied ones among them, and until then it is judged. Only the link says so; the
- * text of a file is not believed.
+ * cgroup is removed and its last socket is gone: a connection whose process has ended may still
+ * have bytes to send, denied ones among them, and until then it is judged. Only the link says so;
+ * the text of a file is not believed.
  */
 static bool slot_is_dead(const struct sp_engine *e, const char *dir, uint32_t slot)
 {
@@ -745,9 +746,10 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 		return r;
 	if (strstr(engine->paths.current, "/sallyport-"))
 		/* the programs of both would keep their notes in the same socket storage */
-		return sp_error_set(err, -EBUSY,
-				    "this process is in a sandbox already (%s), and sandboxes do not nest",
-				    engine->paths.current);
+		return sp_error_set(
+			err, -EBUSY,
+			"this process is in a sandbox already (%s), and sandboxes do not nest",
+			engine->paths.current);
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return sp_error_set(err, -ENOMEM, "out of memory");
@@ -836,8 +838,8 @@ static void answer_text(const struct sp_box *b, const struct sp_request *q, char
 }
 
 /*
- * Is this an address of this host, in this network namespace? An answer goes nowhere else: a sandbox
- * must not have us send packets for it to an address that it merely wrote into its own.
+ * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
+ * sandbox must not have us send packets for it to an address that it merely wrote into its own.
  */
 static bool is_local(int family, const uint8_t addr[16])
 {
@@ -859,8 +861,8 @@ static bool is_local(int family, const uint8_t addr[16])
 			found = ((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr ==
 				v4.sin_addr.s_addr;
 		else
-			found = IN6_ARE_ADDR_EQUAL(
-				&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, &v6.sin6_addr);
+			found = IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
+						   &v6.sin6_addr);
 	}
 	freeifaddrs(all);
 	return found;
@@ -951,7 +953,8 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 	if (populated == 0) {
 		/*
 		 * The cgroup goes first; the programs go with the last socket. If that takes longer
-		 * (a connection with bytes to send), the owner file stays, and a later start collects.
+		 * (a connection with bytes to send), the owner file stays, and a later start
+		 * collects.
 		 */
 		if (b->cgroup[0])
 			cgroup_remove(b->cgroup);

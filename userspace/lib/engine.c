@@ -2,10 +2,10 @@
 /*
  * engine.c - the loaded programs: made once for a host and pinned, then adopted.
  *
- * The pins are in <bpffs>/sallyport/v<ABI>-<hash of the object>: another build of the programs gets a
- * directory of its own, and boxes of the old build go on under the old programs. A directory comes
- * into being whole: it is filled under a temporary name and renamed. A lock file keeps two starts
- * from doing that at once.
+ * The pins are in <bpffs>/sallyport/v<ABI>-<hash of the object>: another build of the programs gets
+ * a directory of its own, and boxes of the old build go on under the old programs. A directory
+ * comes into being whole: it is filled under a temporary name and renamed. A lock file keeps two
+ * starts from doing that at once.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -82,11 +82,11 @@ static int libbpf_print(enum libbpf_print_level level, const char *format, va_li
 static int load_failed(struct sp_error **err, int r, const char *what)
 {
 	if (r == -EPERM) /* the verifier says -EACCES */
-		return sp_error_set(err, -EPERM,
-				    "loading %s was refused%s%s%s; this needs root (CAP_BPF, CAP_PERFMON "
-				    "and CAP_NET_ADMIN)",
-				    what, libbpf_said[0] ? " (" : "", libbpf_said,
-				    libbpf_said[0] ? ")" : "");
+		return sp_error_set(
+			err, -EPERM,
+			"loading %s was refused%s%s%s; this needs root (CAP_BPF, CAP_PERFMON "
+			"and CAP_NET_ADMIN)",
+			what, libbpf_said[0] ? " (" : "", libbpf_said, libbpf_said[0] ? ")" : "");
 	return sp_error_set(err, r == -ENOMEM ? r : -EOPNOTSUPP,
 			    "the kernel refused %s: %s%s%s; Linux 6.1 or newer with BTF "
 			    "(CONFIG_DEBUG_INFO_BTF) is needed, see 'sallyport doctor'",
@@ -232,8 +232,8 @@ static int adopt(struct sp_engine *e, struct sp_error **err)
 }
 
 /*
- * Pins of other builds that no box stands on any more. A start of such a build that is between opening
- * its engine and making its box would then fail, and say so; it holds no lock in between.
+ * Pins of other builds that no box stands on any more. A start of such a build that is between
+ * opening its engine and making its box would then fail, and say so; it holds no lock in between.
  */
 void sp_engine_collect_builds(struct sp_engine *e)
 {
@@ -318,9 +318,10 @@ int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err)
 	int r;
 
 	if (geteuid() != 0)
-		return sp_error_set(err, -EPERM,
-				    "sandboxes are made as root: loading and attaching BPF programs needs "
-				    "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; use sudo");
+		return sp_error_set(
+			err, -EPERM,
+			"sandboxes are made as root: loading and attaching BPF programs needs "
+			"CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; use sudo");
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return sp_error_set(err, -ENOMEM, "out of memory");

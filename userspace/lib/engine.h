@@ -19,8 +19,8 @@
 struct sp_host_paths {
 	char bpffs[PATH_MAX];	/* a mounted bpffs */
 	char cgroup[PATH_MAX];	/* mount point of cgroup v2 */
-	char current[PATH_MAX]; /* where boxes are made: the caller's cgroup, or the nearest above it
-				   that belongs to root (see sp_host_find) */
+	char current[PATH_MAX]; /* where boxes are made: the caller's cgroup, or the nearest above
+				   it that belongs to root (see sp_host_find) */
 };
 
 /* Finds (or mounts) bpffs and cgroup v2. Errors say what is missing and how to get it. */

@@ -6,10 +6,10 @@
  * for cgroup v2 shows the same one hierarchy. A bpffs mounted there is an instance of its own: what
  * is pinned in it lives as long as that mount namespace, so as long as the sandbox in it.
  *
- * A box is made below the caller's cgroup, so that limits and the caller's own clean-up go on to hold.
- * But a process may leave its cgroup if it can write to a common ancestor's cgroup.procs; so where the
- * caller's cgroup belongs to a user (systemd delegates user@.service), the nearest one above it that
- * belongs to root is taken instead.
+ * A box is made below the caller's cgroup, so that limits and the caller's own clean-up go on to
+ * hold. But a process may leave its cgroup if it can write to a common ancestor's cgroup.procs; so
+ * where the caller's cgroup belongs to a user (systemd delegates user@.service), the nearest one
+ * above it that belongs to root is taken instead.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -91,8 +91,7 @@ static int find_bpffs(struct sp_host_paths *paths, struct sp_error **err)
 		r = -errno;
 		return sp_error_set(err, r,
 				    "no bpffs is mounted and mounting one at %s failed: %s%s",
-				    paths->bpffs, strerror(-r),
-				    r == -EPERM ? " (needs root)" : "");
+				    paths->bpffs, strerror(-r), r == -EPERM ? " (needs root)" : "");
 	}
 	return 0;
 }
@@ -151,16 +150,19 @@ static int find_cgroup(struct sp_host_paths *paths, struct sp_error **err)
 				err, r == -ENODEV ? -ENOENT : r,
 				"cgroup v2 is not mounted and mounting it at %s failed: %s%s",
 				paths->cgroup, strerror(-r),
-				r == -EPERM ? " (needs root)" : "; the kernel needs CONFIG_CGROUPS "
-								"and must not have cgroup v2 disabled");
+				r == -EPERM ? " (needs root)"
+					    : "; the kernel needs CONFIG_CGROUPS "
+					      "and must not have cgroup v2 disabled");
 		}
 	}
 	r = current_cgroup(own, sizeof(own));
 	if (r < 0)
-		return sp_error_set(err, r, "this process has no cgroup v2 path (/proc/self/cgroup)");
+		return sp_error_set(err, r,
+				    "this process has no cgroup v2 path (/proc/self/cgroup)");
 	if (strncmp(own, "/..", 3) == 0)
 		return sp_error_set(err, -ENOENT,
-				    "this process's cgroup (%s) is outside its cgroup namespace", own);
+				    "this process's cgroup (%s) is outside its cgroup namespace",
+				    own);
 	snprintf(paths->current, sizeof(paths->current), "%s%s", paths->cgroup,
 		 strcmp(own, "/") == 0 ? "" : own);
 	while (!cgroup_is_roots(paths->current)) {
@@ -179,7 +181,8 @@ int sp_host_find(struct sp_host_paths *ret_paths, struct sp_error **err)
 	int r;
 
 	if (mkdir(SP_RUN_DIR, 0700) < 0 && errno != EEXIST)
-		return sp_error_set(err, -errno, "cannot make " SP_RUN_DIR ": %s%s", strerror(errno),
+		return sp_error_set(err, -errno, "cannot make " SP_RUN_DIR ": %s%s",
+				    strerror(errno),
 				    geteuid() ? " (sallyport run needs root: use sudo)" : "");
 	r = find_bpffs(ret_paths, err);
 	if (r < 0)

@@ -238,10 +238,12 @@ int sp_policy_warnings(const struct sp_policy *policy, char ***ret_warnings, str
 		if (r == 0 && i > 0)
 			r = warn_hidden(&w, rule, i);
 	}
-	/* measured: musl takes REFUSED for a passing fault and asks again until its time-out of 5 s */
+	/* measured: musl takes REFUSED for a passing fault and asks again until its time-out of 5 s
+	 */
 	if (r == 0 && policy->denied_answer == SP_ANSWER_REFUSED)
-		r = warn(&w, "dns.denied_answer: musl's resolver does not heed REFUSED, and programs "
-			     "built with it wait 5 seconds for each denied name");
+		r = warn(&w,
+			 "dns.denied_answer: musl's resolver does not heed REFUSED, and programs "
+			 "built with it wait 5 seconds for each denied name");
 	if (r == 0 && w.more)
 		r = sp_lines_add(&w.lines, "and %zu warnings more", w.more);
 	if (r == 0)

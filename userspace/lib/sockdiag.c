@@ -37,8 +37,9 @@
 #include "sockdiag.h"
 
 #define REPLY_SIZE 8192
-#define REPLY_TIMEOUT_MS 1000 /* netlink answers at once; a kernel that does not must not hang us  \
-			       */
+#define REPLY_TIMEOUT_MS                                                                           \
+	1000 /* netlink answers at once; a kernel that does not must not hang us                   \
+	      */
 
 struct sp_sockdiag {
 	struct mnl_socket *socket;
