@@ -9,6 +9,7 @@ escape.py freebind                a denied query from an address of somebody els
 escape.py query ADDR PORT         the same from ADDR, bound as it is
 """
 import ctypes
+import os
 import socket
 import ssl
 import struct
@@ -17,6 +18,8 @@ import threading
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+# The server must have read one urgent byte before the next is sent: only the last one is taken out.
+PAUSE = 0.2 * float(os.environ.get("SP_SLOW", "1"))
 OURS, THEIRS = "one.cdn.test", "two.cdn.test"
 
 
@@ -66,7 +69,7 @@ def https(sock, host):
 
 def reconnect():
     sock = socket.socket()
-    sock.settimeout(5)
+    sock.settimeout(5 * float(os.environ.get("SP_SLOW", "1")))
     sock.connect(address(443))
     assert OURS in https(sock, OURS)
     disconnect(sock)
@@ -81,7 +84,7 @@ def accepted():
     client = socket.socket()
     client.connect(("127.0.0.1", listener.getsockname()[1]))
     sock, _ = listener.accept()
-    sock.settimeout(5)
+    sock.settimeout(5 * float(os.environ.get("SP_SLOW", "1")))
     disconnect(sock)
     sock.connect(address(443))
     return THEIRS in https(sock, THEIRS)
@@ -89,17 +92,17 @@ def accepted():
 
 def urgent():
     sock = socket.socket()
-    sock.settimeout(5)
+    sock.settimeout(30)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.connect(address(80))
     sock.send(b"GET / HTTP/1.1\r\n")
-    time.sleep(0.1)
+    time.sleep(PAUSE)
     sock.send(b"H", socket.MSG_OOB)
-    time.sleep(0.2)
+    time.sleep(PAUSE)
     sock.send(b"ost: one.cdn.test\r\n")
-    time.sleep(0.2)
+    time.sleep(PAUSE)
     sock.send(b"X", socket.MSG_OOB)
-    time.sleep(0.2)
+    time.sleep(PAUSE)
     sock.send(b"Host: two.cdn.test\r\n\r\n")
     return THEIRS in sock.recv(4096).decode()
 
