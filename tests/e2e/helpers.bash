@@ -48,6 +48,11 @@ lab_name() {
 
 LAB=$(lab_name)
 LAB_DIR=${SP_LAB_BASE:-/run/sallyport-lab}/$LAB
+# Clients run as other users too, and the checkout may lie in a directory of root's: lab_up copies them.
+if [[ -d $LAB_DIR/e2e ]]; then
+	E2E=$LAB_DIR/e2e
+	CLIENTS=$E2E/bin
+fi
 # shellcheck disable=SC2034
 CA=$LAB_DIR/ca.pem
 
@@ -76,9 +81,13 @@ remove_stale_labs() {
 # For setup_file and teardown_file. Background processes of bats must not hold its fd 3.
 lab_up() {
 	need_sallyport
-	"$E2E/clients/build" "$CLIENTS" 3>&-
+	"$TOP/tests/e2e/clients/build" "$TOP/build/e2e" 3>&-
 	remove_stale_labs
 	lab up "$LAB" 3>&-
+	mkdir "$LAB_DIR/e2e"
+	cp -r "$TOP/tests/e2e/clients" "$LAB_DIR/e2e/clients"
+	cp -r "$TOP/build/e2e" "$LAB_DIR/e2e/bin"
+	chmod -R a+rX "$LAB_DIR/e2e"
 }
 
 lab_down() {
