@@ -29,7 +29,12 @@ escape() { # HOW [ARGUMENT]...: works outside, not inside
 
 @test "escapes: urgent data does not shift the stream" {
 	POLICY=(--allow one.cdn.test)
-	escape urgent
+	run outside "$PYTHON" "$E2E/clients/escape.py" urgent
+	# Whether the server skips the bytes depends on its kernel and its reads (seen: 6.18 yes; 6.1 and 6.12
+	# in a guest, no). That they are refused inside does not.
+	[[ $status -eq 0 ]] || echo "# the server here read the urgent bytes in line" >&3
+	run inside "$PYTHON" "$E2E/clients/escape.py" urgent
+	[[ $status -eq 1 && -s $BATS_TEST_TMPDIR/ms ]] || fail "works inside"
 	event verdict=denied reason=urgent
 }
 
