@@ -69,6 +69,17 @@ struct sp_box {
 
 /* ---- slots ---------------------------------------------------------------------------------- */
 
+/* Removes the pinned links of a slot; `dir` is the slot's. */
+static void unlink_links(const char *dir)
+{
+	char path[PATH_MAX + 64];
+
+	for (int i = 0; i < SP_PROGRAMS; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, sp_programs[i].name);
+		unlink(path);
+	}
+}
+
 static void slot_dir(const struct sp_engine *e, uint32_t slot, char *ret, size_t size)
 {
 	snprintf(ret, size, "%.*s/boxes/%u", PATH_MAX - 32, e->dir, slot);
@@ -130,13 +141,10 @@ static int change_outers(struct sp_engine *e, uint32_t slot, const int *inner)
 void sp_slot_clear(struct sp_engine *e, uint32_t slot)
 {
 	static const struct sp_policy_conf no_policy;
-	char dir[PATH_MAX], path[PATH_MAX + 64];
+	char dir[PATH_MAX];
 
 	slot_dir(e, slot, dir, sizeof(dir));
-	for (int i = 0; i < SP_PROGRAMS; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, sp_programs[i].name);
-		unlink(path);
-	}
+	unlink_links(dir);
 	change_outers(e, slot, NULL);
 	bpf_map_update_elem(e->maps[SP_MAP_POLICIES], &slot, &no_policy, BPF_ANY);
 	memset(&e->sandboxes[slot], 0, sizeof(e->sandboxes[slot]));
@@ -533,7 +541,7 @@ static void cgroup_remove(const char *path)
  * have bytes to send, denied ones among them, and until then it is judged. Only the link says so;
  * the text of a file is not believed.
  */
-static bool slot_is_dead(const struct sp_engine *e, const char *dir, uint32_t slot)
+static bool slot_is_dead(const char *dir, uint32_t slot)
 {
 	struct bpf_link_info info = {0};
 	uint32_t size = sizeof(info);
@@ -541,7 +549,6 @@ static bool slot_is_dead(const struct sp_engine *e, const char *dir, uint32_t sl
 	int fd;
 	bool dead;
 
-	(void)e;
 	snprintf(path, sizeof(path), "%.*s/boxes/%u/sp_egress", PATH_MAX - 32, dir, slot);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
@@ -552,10 +559,10 @@ static bool slot_is_dead(const struct sp_engine *e, const char *dir, uint32_t sl
 }
 
 /* Waits a little for that; most often there is no socket left and it takes some milliseconds. */
-static bool slot_dies(const struct sp_engine *e, const char *dir, uint32_t slot)
+static bool slot_dies(const char *dir, uint32_t slot)
 {
 	for (int i = 0; i < 100; i++) {
-		if (slot_is_dead(e, dir, slot))
+		if (slot_is_dead(dir, slot))
 			return true;
 		usleep(2000);
 	}
@@ -587,17 +594,13 @@ static int collect_one(struct sp_engine *e, const char *path, const struct stat 
 	    slot < SP_SANDBOXES_MAX) {
 		if (cgroup_populated(cgroup) == 0)
 			cgroup_remove(cgroup);
-		if (access(cgroup, F_OK) < 0 && device == pins->st_dev && slot_dies(e, dir, slot)) {
+		if (access(cgroup, F_OK) < 0 && device == pins->st_dev && slot_dies(dir, slot)) {
 			if (strcmp(dir, e->dir) == 0) {
 				sp_slot_clear(e, slot);
 			} else {
 				/* another build of the programs: only its pins are ours to take */
-				for (int i = 0; i < SP_PROGRAMS; i++) {
-					snprintf(boxes, sizeof(boxes), "%s/boxes/%u/%s", dir, slot,
-						 sp_programs[i].name);
-					unlink(boxes);
-				}
 				snprintf(boxes, sizeof(boxes), "%s/boxes/%u", dir, slot);
+				unlink_links(boxes);
 				rmdir(boxes);
 			}
 			removed = 1;
@@ -616,7 +619,7 @@ static int collect_one(struct sp_engine *e, const char *path, const struct stat 
 /* A slot without an owner file (SP_RUN_DIR was lost): free it if its cgroup is gone. */
 static int collect_slot(struct sp_engine *e, uint32_t slot)
 {
-	if (!slot_is_dead(e, e->dir, slot))
+	if (!slot_is_dead(e->dir, slot))
 		return 0;
 	sp_slot_clear(e, slot);
 	return 1;
@@ -958,7 +961,7 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 		 */
 		if (b->cgroup[0])
 			cgroup_remove(b->cgroup);
-		if (!b->has_slot || slot_dies(b->engine, b->engine->dir, b->slot)) {
+		if (!b->has_slot || slot_dies(b->engine->dir, b->slot)) {
 			sp_engine_lock(b->engine);
 			if (b->has_slot)
 				sp_slot_clear(b->engine, b->slot);
