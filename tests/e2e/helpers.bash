@@ -35,8 +35,9 @@ PATH=$PATH:/usr/sbin:/sbin
 }
 POLICY=(--allow good.test)
 
-# What this machine says about proxies and certificates is not part of the tests.
-unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY all_proxy \
+# What this machine says about proxies and certificates is not part of the tests, nor that Python should
+# write in pieces, between which other lines would stand.
+unset PYTHONUNBUFFERED http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY all_proxy \
 	NODE_EXTRA_CA_CERTS GIT_SSL_CAINFO SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE NODE_OPTIONS \
 	REQUESTS_CA_BUNDLE RES_OPTIONS LOCALDOMAIN SUDO_UID SUDO_GID SUDO_USER
 export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null

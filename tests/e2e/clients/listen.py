@@ -59,7 +59,7 @@ def own(bind, target):
             if sock.recv(100) != b"hello":
                 return 1
         except OSError as error:
-            print(kind, error)
+            print(f"{kind} {error}")
             return 1
     return 0
 

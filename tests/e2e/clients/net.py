@@ -83,7 +83,7 @@ class Segments:
             try:
                 data = self.sock.recv(65536)
             except OSError as error:
-                print(f"{(time.monotonic() - sent) * 1000:.2f}", error.__class__.__name__)
+                print(f"{(time.monotonic() - sent) * 1000:.2f} {error.__class__.__name__}")
                 return False
             if not data:
                 print(f"{(time.monotonic() - sent) * 1000:.2f} end")
@@ -119,5 +119,5 @@ commands = {f.__name__: f for f in (tcp, udp, http, tls, split, fastopen)}
 try:
     sys.exit(0 if commands[sys.argv[1]](*sys.argv[2:]) else 1)
 except OSError as error:
-    print(error.__class__.__name__, error.errno, error)
+    print(f"{error.__class__.__name__} {error.errno} {error}")
     sys.exit(1)
