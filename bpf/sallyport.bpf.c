@@ -379,40 +379,39 @@ static __always_inline int flow_settled(const struct sp_flow *f, const struct sp
 
 static __always_inline __u64 datagram_hash(const __u8 *daddr, __u32 dport, __u32 generation)
 {
-	__u64 v0, v1, v2, v3, w;
 	struct sp_host *h;
 	__u32 zero = 0;
+	__u64 v[4];
 
 	h = bpf_map_lookup_elem(&host, &zero);
 	if (!h)
 		return 0;
-	v0 = h->seed[0] ^ 0x736f6d6570736575ULL;
-	v1 = h->seed[1] ^ 0x646f72616e646f6dULL;
-	v2 = h->seed[0] ^ 0x6c7967656e657261ULL;
-	v3 = h->seed[1] ^ 0x7465646279746573ULL;
-	w = addr_high(daddr);
-	v3 ^= w;
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	v0 ^= w;
-	w = addr_low(daddr);
-	v3 ^= w;
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	v0 ^= w;
-	w = (__u64)generation << 32 | dport;
-	v3 ^= w;
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	v0 ^= w;
-	v2 ^= 0xff;
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	sp_sip_round(&v0, &v1, &v2, &v3);
+	sp_sip_start(v, h->seed);
+	sp_sip_word(v, addr_high(daddr));
+	sp_sip_word(v, addr_low(daddr));
+	sp_sip_word(v, (__u64)generation << 32 | dport);
 	/* never 0, which is a flow that nothing is settled for */
-	return (v0 ^ v1 ^ v2 ^ v3) | 2;
+	return sp_sip_end(v) | 2;
 }
 
 static __always_inline int datagram_settled(__u64 settled, __u64 hash)
 {
 	return hash && (settled | SP_SETTLED_NAME) == (hash | SP_SETTLED_NAME);
+}
+
+/* Has the packet hook let this socket send to this address before? */
+static __always_inline int send_settled(struct bpf_sock_addr *ctx, const struct sp_attach *a,
+					const __u8 *daddr)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct sp_flow *f = sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL;
+
+	if (!f || !a->generation ||
+	    !datagram_settled(*(volatile __u64 *)&f->settled,
+			      datagram_hash(daddr, bpf_ntohs(ctx->user_port), a->generation)))
+		return 0;
+	f->asked_port = 0;
+	return 1;
 }
 
 static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_attach *a,
@@ -436,9 +435,6 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 	if (!f->cgroup)
 		f->cgroup = a->cgroup; /* a socket made by the kernel */
 	f->asked_port = 0;
-	if (sending && datagram_settled(*(volatile __u64 *)&f->settled,
-					datagram_hash(c->daddr, c->dport, c->generation)))
-		return 1; /* the packet hook has let this socket send there before */
 	if (sending) {
 		/* where the datagram will come from, as far as it is known: for the loopback
 		 * look-up */
@@ -490,6 +486,8 @@ static __always_inline int connect4(struct bpf_sock_addr *ctx, int sending)
 
 	c.family = AF_INET;
 	addr_from_v4(c.daddr, ctx->user_ip4);
+	if (sending && send_settled(ctx, a, c.daddr))
+		return 1;
 	if (before_packet(ctx, a, &c, sending))
 		return 1;
 	bpf_set_retval(connect_errno(&c, sending));
@@ -508,6 +506,8 @@ static __always_inline int connect6(struct bpf_sock_addr *ctx, int sending)
 	w[2] = ctx->user_ip6[2];
 	w[3] = ctx->user_ip6[3];
 	__builtin_memcpy(c.daddr, w, 16);
+	if (sending && send_settled(ctx, a, c.daddr))
+		return 1;
 	if (before_packet(ctx, a, &c, sending))
 		return 1;
 	bpf_set_retval(connect_errno(&c, sending));
@@ -639,10 +639,8 @@ static __always_inline int counted(struct sp_flow *f, const struct sp_ctx *c)
 static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
 				       struct sp_scratch *s)
 {
-	int r = SP_PASS;
+	int r;
 
-	if (!c || !f || !s)
-		return SP_BAD(NO_MEMORY);
 	if (f->state == SP_FLOW_SNIFF) {
 		r = sniff_segment(skb, c, f, s);
 		if (r != SP_PASS)
@@ -945,6 +943,40 @@ static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_f
 	return skb->len - head - (l4[12] >> 4) * 4;
 }
 
+/* The same for a datagram to the destination that is settled for its socket, and is no QUIC
+ * handshake. */
+static __always_inline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f,
+					 __u32 generation)
+{
+	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, daddr[16], *l4;
+	__u64 settled = *(volatile __u64 *)&f->settled;
+	__u32 len = skb->len, port;
+
+	if (d + 28 > end)
+		return -1;
+	if (d[0] == 0x45) {
+		if (d[9] != IPPROTO_UDP || (*(__u16 *)(d + 6) & bpf_htons(0x3fff)))
+			return -1;
+		addr_from_v4(daddr, *(__u32 *)(d + 16));
+		l4 = d + 20;
+		len -= 28;
+	} else if (d[0] >> 4 == 6) {
+		if (d + 48 > end || d[6] != IPPROTO_UDP)
+			return -1;
+		addr_copy(daddr, d + 24);
+		l4 = d + 40;
+		len -= 48;
+	} else {
+		return -1;
+	}
+	port = bpf_ntohs(*(__u16 *)(l4 + 2));
+	if (!datagram_settled(settled, datagram_hash(daddr, port, generation)))
+		return -1;
+	if ((settled & SP_SETTLED_NAME) && (port == 443 || len >= SP_QUIC_INITIAL_MIN))
+		return -1;
+	return len;
+}
+
 SEC("cgroup_skb/egress")
 int sp_egress(struct __sk_buff *skb)
 {
@@ -957,9 +989,12 @@ int sp_egress(struct __sk_buff *skb)
 	if (!sk)
 		return a->mode == SP_MODE_AUDIT_ONLY ? EGRESS_PASS : EGRESS_DROP;
 	f = bpf_sk_storage_get(&flows, sk, 0, 0);
-	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation &&
-	    f->protocol == IPPROTO_TCP && sk->protocol == IPPROTO_TCP) {
-		r = fast_payload(skb, f);
+	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation) {
+		r = -1;
+		if (f->protocol == IPPROTO_TCP && sk->protocol == IPPROTO_TCP)
+			r = fast_payload(skb, f);
+		else if (sk->protocol == IPPROTO_UDP)
+			r = fast_datagram(skb, f, a->generation);
 		if (r >= 0 && (!f->name || bpf_ktime_get_coarse_ns() < f->renew)) {
 			f->bytes_out += r;
 			return EGRESS_PASS;

@@ -2,7 +2,7 @@
 /*
  * http.h - the Host of a clear-text HTTP/1 request (RFC 9112 3, 5, 6; RFC 9110 7.2).
  *
- * A head is read line by line; lines are found in pieces of 64 bytes. What two readers could
+ * A head is read line by line; lines are found eight bytes at a time. What two readers could
  * understand differently is refused rather than interpreted: bare LF, folded lines, white space
  * before a colon, two Host or Content-Length fields, a body whose end cannot be told from its head.
  */
@@ -79,18 +79,55 @@ SP_STEP int sp_http_span(const struct sp_stream *s, __u32 from, __u32 end, __u32
 	return i;
 }
 
-/* One byte of the head: SP_MORE, SP_HTTP_LINE at the end of a line, or a reason. */
-SP_STEP int sp_http_byte(const struct sp_stream *s, struct sp_http *h)
+/*
+ * How many of the eight bytes at `off` come before the first that sp_http_run() must see; 8: none
+ * must. Those are controls and DEL, and what the line is split at: in the request line its spaces,
+ * in a field line its first colon. Bytes behind the end of the stream count like others.
+ */
+SP_INLINE __u32 sp_http_plain(const struct sp_stream *s, const struct sp_http *h, __u32 off)
 {
-	__u32 c, off;
+	__u64 w, seven, stop, space, colon;
+
+	SP_BARRIER(off);
+	if (off >= SP_STREAM_MAX)
+		return 0;
+	w = sp_load64(&s->data[off]);
+	seven = w & ~SP_BYTES(0x80);
+	space = SP_BYTES(h->lines ? 0x80 - ' ' : 0x7f - ' ');
+	colon = SP_BYTES(h->lines && !h->colon ? ':' : 0x7f);
+	/* each sum stays within its byte: bit 7 is set where the byte is not what is looked for */
+	stop = (seven + space) & ((seven ^ colon) + SP_BYTES(0x7f)) &
+	       ((seven ^ SP_BYTES(0x7f)) + SP_BYTES(0x7f));
+	stop = ~(stop | w) & SP_BYTES(0x80); /* 0x80 and above are plain */
+	if (!stop)
+		return 8;
+	/* the bytes below the lowest bit of `stop`, counted: one bit in each, summed up in the top
+	 * byte */
+	return ((((stop & -stop) >> 7) - 1) & SP_BYTES(0x01)) * SP_BYTES(0x01) >> 56;
+}
+
+/*
+ * Plain bytes of the head, and the byte behind them that is not: SP_MORE, SP_HTTP_LINE at the end
+ * of a line, or a reason.
+ */
+SP_STEP int sp_http_run(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 c, off, i, plain = 8;
 
 	if (!s || !h)
 		return SP_BAD(HTTP_MALFORMED);
 	off = h->off;
+	for (i = 0; i < 4; i++) {
+		plain = sp_http_plain(s, h, off);
+		off += plain;
+		if (plain != 8)
+			break;
+	}
+	h->off = off;
+	if (plain == 8 || off >= s->len)
+		return SP_MORE;
 	c = sp_get8(s, off);
 	h->off = off + 1;
-	if (c > ' ' && c != ':' && c != 0x7f)
-		return SP_MORE;
 	if (c == ' ') {
 		if (!h->spaces)
 			h->first_space = off;
@@ -99,24 +136,21 @@ SP_STEP int sp_http_byte(const struct sp_stream *s, struct sp_http *h)
 		return SP_MORE;
 	}
 	if (c == ':') {
-		if (!h->colon)
-			h->colon = off;
+		h->colon = off;
 		return SP_MORE;
 	}
 	if (c == '\r') {
-		if (off + 1 < s->len && sp_get8(s, off + 1) != '\n')
+		if (off + 1 >= s->len)
+			return SP_MORE;
+		if (sp_get8(s, off + 1) != '\n')
 			return SP_BAD(HTTP_MALFORMED);
-		return SP_MORE;
-	}
-	if (c == '\n') {
-		if (off == 0 || sp_get8(s, off - 1) != '\r')
-			return SP_BAD(HTTP_MALFORMED);
+		h->off = off + 2;
 		return SP_HTTP_LINE;
 	}
 	return c == '\t' ? SP_MORE : SP_BAD(HTTP_MALFORMED);
 }
 
-/* Up to 64 bytes. */
+/* Up to 64 runs. */
 SP_STEP int sp_http_scan(const struct sp_stream *s, struct sp_http *h)
 {
 	__u32 i;
@@ -127,7 +161,7 @@ SP_STEP int sp_http_scan(const struct sp_stream *s, struct sp_http *h)
 	for (i = 0; i < 64; i++) {
 		if (h->off >= s->len)
 			return SP_DONE; /* all there is */
-		r = sp_http_byte(s, h);
+		r = sp_http_run(s, h);
 		if (r != SP_MORE)
 			break;
 	}

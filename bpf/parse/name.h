@@ -17,6 +17,7 @@
 #define SP_PARSE_NAME_H
 
 #include "parse.h"
+#include "siphash.h"
 
 #define SP_NAME_SLACK 72 /* a label may be read and written as eight whole words */
 
@@ -31,30 +32,6 @@ struct sp_name {
 	__u8 start[SP_LABELS_MAX + 8]; /* start[i]: offset of label i in wire[] */
 	__u8 wire[256 + SP_NAME_SLACK];
 };
-
-#define SP_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-
-SP_INLINE void sp_sip_round(__u64 *v0, __u64 *v1, __u64 *v2, __u64 *v3)
-{
-	*v0 += *v1;
-	*v1 = SP_ROTL(*v1, 13) ^ *v0;
-	*v0 = SP_ROTL(*v0, 32);
-	*v2 += *v3;
-	*v3 = SP_ROTL(*v3, 16) ^ *v2;
-	*v0 += *v3;
-	*v3 = SP_ROTL(*v3, 21) ^ *v0;
-	*v2 += *v1;
-	*v1 = SP_ROTL(*v1, 17) ^ *v2;
-	*v2 = SP_ROTL(*v2, 32);
-}
-
-SP_INLINE void sp_name_hash_start(struct sp_name *n)
-{
-	n->v[0] = n->seed[0] ^ 0x736f6d6570736575ULL;
-	n->v[1] = n->seed[1] ^ 0x646f72616e646f6dULL;
-	n->v[2] = n->seed[0] ^ 0x6c7967656e657261ULL;
-	n->v[3] = n->seed[1] ^ 0x7465646279746573ULL;
-}
 
 /* Bit 7 of each byte of the result: the byte of x (each < 128) is in [low, high]. */
 #define SP_BYTES(b) (0x0101010101010101ULL * (__u64)(b))
@@ -94,7 +71,7 @@ SP_STEP int sp_name_label(struct sp_name *n)
 /* One word of a label: checks, lower-cases and absorbs its first `left` bytes (at most 8). */
 SP_STEP int sp_name_word(struct sp_name *n, __u32 at, __u32 left, __u32 first)
 {
-	__u64 w, x, ok, digit, upper, mask, v0, v1, v2, v3;
+	__u64 w, x, ok, digit, upper, mask;
 
 	if (!n || at > SP_NAME_MAX || left == 0)
 		return SP_BAD(NAME_BAD);
@@ -120,22 +97,13 @@ SP_STEP int sp_name_word(struct sp_name *n, __u32 at, __u32 left, __u32 first)
 	w |= upper >> 2;
 	sp_store64(&n->wire[at], w);
 	w &= mask;
-	v0 = n->v[0];
-	v1 = n->v[1];
-	v2 = n->v[2];
-	v3 = n->v[3] ^ w;
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	n->v[0] = v0 ^ w;
-	n->v[1] = v1;
-	n->v[2] = v2;
-	n->v[3] = v3;
+	sp_sip_word(n->v, w);
 	return SP_MORE;
 }
 
 /* Checks, lower-cases and absorbs label i; labels must be taken from the last to the first. */
 SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
 {
-	__u64 v0, v1, v2, v3;
 	__u32 pos, len, j;
 
 	if (!n || i >= SP_LABELS_MAX)
@@ -154,14 +122,7 @@ SP_STEP int sp_name_absorb(struct sp_name *n, __u32 i)
 		if (r < 0)
 			return r;
 	}
-	v0 = n->v[0];
-	v1 = n->v[1];
-	v2 = n->v[2] ^ 0xff;
-	v3 = n->v[3];
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	sp_sip_round(&v0, &v1, &v2, &v3);
-	n->hash[i] = v0 ^ v1 ^ v2 ^ v3;
+	n->hash[i] = sp_sip_end(n->v);
 	return SP_MORE;
 }
 
@@ -212,7 +173,7 @@ SP_STEP int sp_name_hash(struct sp_name *n)
 	labels = n->labels;
 	if (labels == 0)
 		return SP_BAD(NAME_BAD);
-	sp_name_hash_start(n);
+	sp_sip_start(n->v, n->seed);
 	for (i = 0; i < SP_LABELS_MAX; i++) {
 		if (i >= labels)
 			break;
