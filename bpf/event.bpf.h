@@ -2,7 +2,8 @@
 /*
  * event.bpf.h - telling user space: records of the events ring, and requests for what the kernel
  * cannot do itself. A record that does not fit is counted by kind, never lost silently; requests
- * have a ring of their own, so that telemetry cannot crowd them out.
+ * have a ring of their own, so that telemetry cannot crowd them out. What is allowed makes a record
+ * only where user space asked for it; it is counted all the same.
  */
 #ifndef SP_EVENT_BPF_H
 #define SP_EVENT_BPF_H
@@ -87,6 +88,8 @@ __noinline int event_emit(const struct sp_ctx *c, const struct sp_flow *f, struc
 		return 0;
 	if (kind != SP_EVENT_CLOSE && kind != SP_EVENT_ANSWER)
 		__sync_fetch_and_add(&b->decisions[verdict], 1);
+	if (verdict == SP_VERDICT_ALLOWED && !b->allowed_events)
+		return 0;
 	ring = bpf_map_lookup_elem(&events, &slot);
 	if (!ring)
 		return 0;

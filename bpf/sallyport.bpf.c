@@ -72,62 +72,60 @@ static __always_inline int refuse(struct sp_ctx *c, const struct sp_flow *f)
 
 /* ---- sockets -------------------------------------------------------------------------------- */
 
+/* A socket that may not be, or not be used so. 1: it may all the same (audit_only). */
+static __always_inline int socket_refuse(const struct sp_attach *a, struct bpf_sock *sk,
+					 const struct sp_flow *f, __u32 reason, __u32 detail,
+					 __u16 sport)
+{
+	struct sp_ctx c = {};
+
+	ctx_start(&c, a);
+	c.kind = SP_EVENT_SOCKET;
+	c.reason = reason;
+	c.detail = detail;
+	c.sport = sport;
+	if (sk)
+		c.protocol = sk->protocol;
+	return refuse(&c, f) ? 1 : 0;
+}
+
 SEC("cgroup/sock_create")
 int sp_sock_create(struct bpf_sock *sk)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
-	struct sp_ctx c = {};
 	struct sp_flow *f;
 
-	ctx_start(&c, a);
-	c.kind = SP_EVENT_SOCKET;
-	c.protocol = sk->protocol;
-	c.cookie = bpf_get_socket_cookie(sk);
-	if (!c.generation)
+	if (!a->generation)
 		return 0;
 	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!f) {
-		c.reason = SP_REASON_NO_MEMORY;
-		return refuse(&c, NULL) ? 1 : 0;
-	}
+	if (!f)
+		return socket_refuse(a, sk, NULL, SP_REASON_NO_MEMORY, 0, 0);
 	f->cgroup = a->cgroup;
 	if (bpf_get_netns_cookie(sk) == a->netns)
 		f->flags |= SP_FLOW_HOME;
 	flow_process(f);
-	if (sk->type != SOCK_STREAM && sk->type != SOCK_DGRAM) {
-		c.reason = SP_REASON_SOCKET_TYPE;
-		c.detail = sk->type;
-		return refuse(&c, f) ? 1 : 0;
-	}
-	if (sk->protocol != (sk->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP)) {
-		/*
-		 * SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege. MPTCP
-		 * spreads a handshake over subflows, each of which is a TCP flow here; programs
-		 * that ask for it fall back to TCP.
-		 */
-		c.reason = sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6
-				   ? SP_REASON_SOCKET_TYPE
-				   : SP_REASON_SOCKET_PROTOCOL;
-		c.detail = sk->protocol;
-		return refuse(&c, f) ? 1 : 0;
-	}
+	if (sk->type != SOCK_STREAM && sk->type != SOCK_DGRAM)
+		return socket_refuse(a, sk, f, SP_REASON_SOCKET_TYPE, sk->type, 0);
+	/*
+	 * SOCK_DGRAM with IPPROTO_ICMP is a ping socket, which needs no privilege. MPTCP spreads a
+	 * handshake over subflows, each of which is a TCP flow here; programs that ask for it fall
+	 * back to TCP.
+	 */
+	if (sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6)
+		return socket_refuse(a, sk, f, SP_REASON_SOCKET_TYPE, sk->protocol, 0);
+	if (sk->protocol != (sk->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
+		return socket_refuse(a, sk, f, SP_REASON_SOCKET_PROTOCOL, sk->protocol, 0);
 	return 1;
 }
 
 static __always_inline int post_bind(struct bpf_sock *sk)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
-	struct sp_ctx c = {};
 
 	if (sk->src_port != 53)
 		return 1;
-	ctx_start(&c, a);
-	c.kind = SP_EVENT_SOCKET;
-	c.reason = SP_REASON_BIND_DNS;
-	c.protocol = sk->protocol;
-	c.sport = 53;
-	c.cookie = bpf_get_socket_cookie(sk);
-	return refuse(&c, bpf_sk_storage_get(&flows, sk, 0, 0)) ? 1 : 0;
+	return socket_refuse(a, sk, bpf_sk_storage_get(&flows, sk, 0, 0), SP_REASON_BIND_DNS, 0,
+			     53);
 }
 
 SEC("cgroup/post_bind4")
@@ -219,21 +217,14 @@ SEC("cgroup/setsockopt")
 int sp_setsockopt(struct bpf_sockopt *ctx)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
-	struct sp_ctx c = {};
+	struct bpf_sock *sk = ctx->sk;
 	int r = 1;
 
 	if (option_denied(ctx)) {
-		ctx_start(&c, a);
-		c.kind = SP_EVENT_SOCKET;
-		c.reason = SP_REASON_SOCKET_OPTION;
-		c.detail = (__u32)ctx->level << 16 | (ctx->optname & 0xffff);
-		if (ctx->sk) {
-			c.protocol = ctx->sk->protocol;
-			r = refuse(&c, bpf_sk_storage_get(&flows, ctx->sk, 0, 0));
-		} else {
-			r = refuse(&c, NULL);
-		}
-	} else if (a->mode == SP_MODE_ENFORCE && ctx->sk && ctx->sk->type == SOCK_DGRAM &&
+		r = socket_refuse(a, sk, sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL,
+				  SP_REASON_SOCKET_OPTION,
+				  (__u32)ctx->level << 16 | (ctx->optname & 0xffff), 0);
+	} else if (a->mode == SP_MODE_ENFORCE && sk && sk->type == SOCK_DGRAM &&
 		   ((ctx->level == L_IP && ctx->optname == O_IP_RECVERR) ||
 		    (ctx->level == L_IPV6 && ctx->optname == O_IPV6_RECVERR))) {
 		/*
@@ -1036,10 +1027,10 @@ int sp_ingress(struct __sk_buff *skb)
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock *sk = packet_sock(skb);
 	struct sp_scratch *s;
-	struct sp_ctx c = {};
 	struct sp_flow *f;
+	struct sp_ctx c;
+	int upgrade, r;
 	__u32 i;
-	int r;
 
 	if (!sk)
 		return 1;
@@ -1053,7 +1044,11 @@ int sp_ingress(struct __sk_buff *skb)
 			return 0;
 	}
 	f->bytes_in += skb->len;
-	if (f->state == SP_FLOW_HTTP && (!f->rx_next || (f->flags & SP_FLOW_UPGRADE))) {
+	upgrade = f->state == SP_FLOW_HTTP && (!f->rx_next || (f->flags & SP_FLOW_UPGRADE));
+	if (!upgrade && !(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
+		return 1;
+	__builtin_memset(&c, 0, sizeof(c));
+	if (upgrade) {
 		__u8 h[12];
 
 		/*
@@ -1076,8 +1071,6 @@ int sp_ingress(struct __sk_buff *skb)
 			f->state = SP_FLOW_OPEN;
 		return 1;
 	}
-	if (!(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
-		return 1;
 	if (packet_parse(skb, &c) != SP_DONE)
 		return 1;
 	/* c.daddr is the peer: the resolver */
@@ -1139,8 +1132,8 @@ int sp_sockops(struct bpf_sock_ops *ops)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock *sk = ops->sk;
-	struct sp_ctx c = {};
 	struct sp_sandbox *b;
+	struct sp_ctx c;
 	struct sp_flow *f;
 
 	if (!sk)
@@ -1185,11 +1178,12 @@ int sp_sockops(struct bpf_sock_ops *ops)
 		if (ops->args[1] != BPF_TCP_CLOSE)
 			break;
 		f = bpf_sk_storage_get(&flows, sk, 0, 0);
-		ctx_start(&c, a);
 		bpf_sk_storage_delete(&retained, sk);
-		stream_drop(sk, c.sandbox);
+		stream_drop(sk, a->sandbox);
 		if (!f || !f->generation)
 			break;
+		__builtin_memset(&c, 0, sizeof(c));
+		ctx_start(&c, a);
 		b = bpf_map_lookup_elem(&sandboxes, &c.sandbox);
 		if (b) {
 			__sync_fetch_and_add(&b->bytes_out, f->bytes_out);

@@ -205,7 +205,7 @@ struct sp_sandbox {
 	__u64 last_sweep_ns;	   /* expired entries were last removed */
 	__u64 streams;		   /* inspection buffers in use */
 	__u32 serving;		   /* written by user space: 1 while somebody answers and resets */
-	__u32 zero;
+	__u32 allowed_events;	   /* likewise: 1 if what is allowed makes a record too */
 };
 
 /* ---- what a sandbox has learned ------------------------------------------------------------- */

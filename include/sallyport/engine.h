@@ -61,10 +61,19 @@ int sp_box_join(struct sp_box *box, pid_t pid, struct sp_error **err);
  * Readable when sp_box_dispatch() has work. Dispatch answers denied DNS queries, resets denied
  * connections, and hands every event to `each` (which may be NULL) in order. Never blocks.
  * Returns the number of events, or -errno.
+ *
+ * Denied queries and connections make the descriptor readable at once. Events do so a millisecond
+ * later, so that a thousand connections a second do not wake their reader two thousand times;
+ * sp_box_drain() is a dispatch that takes them without that wait.
  */
 int sp_box_fd(const struct sp_box *box);
 int sp_box_dispatch(struct sp_box *box, void (*each)(const struct sp_event *event, void *data),
 		    void *data);
+int sp_box_drain(struct sp_box *box, void (*each)(const struct sp_event *event, void *data),
+		 void *data);
+
+/* Shall what is allowed make events too (the default), or only what is denied? */
+void sp_box_allowed_events(struct sp_box *box, bool wanted);
 
 /* A copy of the sandbox's counters. */
 void sp_box_counters(const struct sp_box *box, struct sp_sandbox *ret_counters);

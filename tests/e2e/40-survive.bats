@@ -157,3 +157,16 @@ descendants() {
 	[[ $(capture_bytes) -eq 0 ]] || fail "bytes arrived: $(capture_text)"
 	[[ $(queries_at_R evil.test) -eq $queries ]] || fail "a denied query reached the resolver"
 }
+
+@test "survive: pins of another build go when nobody uses them, and not before" {
+	local other=/sys/fs/bpf/sallyport/v1-00000000 lock=/run/sallyport/build-v1-00000000
+	run inside true
+	mkdir -p "$other/boxes"
+	exec 9>"$lock"
+	flock -s 9
+	run -0 inside true
+	[[ -d $other/boxes ]] || fail "the pins of a build in use were removed"
+	exec 9>&-
+	run -0 inside true
+	[[ ! -e $other && ! -e $lock ]] || fail "they were left"
+}

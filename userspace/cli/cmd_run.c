@@ -647,7 +647,7 @@ static bool flush_outputs(struct run *run)
 /* Until nothing is left; bounded, since processes that are left can make events for ever. */
 static void drain(struct run *run)
 {
-	for (int i = 0; i < 1000 && sp_box_dispatch(run->box, each_event, run) > 0; i++)
+	for (int i = 0; i < 1000 && sp_box_drain(run->box, each_event, run) > 0; i++)
 		;
 }
 
@@ -940,6 +940,7 @@ static int run_in_box(struct run *run, const struct sp_identity *identity)
 		sp_cli_error_object(err);
 		return policy ? SP_EXIT_USAGE : SP_EXIT_HOST;
 	}
+	sp_box_allowed_events(run->box, run->options.events != NULL);
 	warn_delegated(run, identity);
 	r = ended_early();
 	if (r)

@@ -24,11 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <sallyport/events.h>
@@ -46,6 +48,8 @@
 #define OUTERS (SP_MAPS - SP_MAP_FIRST_OUTER)
 
 #define RING_EVENTS (128u << 10)
+/* How long events may lie in their ring: it holds a thousand, more than come in this time. */
+#define EVENTS_WAIT_NS 1000000
 #define RING_REQUESTS (32u << 10)
 
 struct sp_box {
@@ -59,7 +63,9 @@ struct sp_box {
 	int owner_fd; /* the locked file that says whose box this is */
 	char owner[PATH_MAX];
 	int inner[OUTERS]; /* inner maps not yet in their outer ones; -1: none */
-	struct ring_buffer *rings;
+	struct ring_buffer *requests, *events;
+	int epoll;		      /* of both rings and the timer; what sp_box_fd() gives */
+	int timer;		      /* runs while events wait to be taken (EVENTS_WAIT_NS) */
 	struct sp_injector *injector; /* NULL: denied queries fail instead of being answered */
 	struct sp_sockdiag *diag;     /* NULL: denied connections time out soon instead */
 	void (*each)(const struct sp_event *event, void *data); /* during dispatch */
@@ -304,6 +310,28 @@ static int install_policy(struct sp_box *b, const struct sp_image *image, struct
 static int on_event(void *data, void *record, size_t size);
 static int on_request(void *data, void *record, size_t size);
 
+/* The events ring is watched for one wake-up at a time: wait_for_events() is called again. */
+static int wait_for_events(struct sp_box *b, int operation)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = b->events};
+
+	return epoll_ctl(b->epoll, operation, ring_buffer__epoll_fd(b->events), &event);
+}
+
+static int watch_rings(struct sp_box *b)
+{
+	struct epoll_event request = {.events = EPOLLIN, .data.ptr = b->requests};
+	struct epoll_event timer = {.events = EPOLLIN, .data.ptr = &b->timer};
+
+	b->epoll = epoll_create1(EPOLL_CLOEXEC);
+	b->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (b->epoll < 0 || b->timer < 0 ||
+	    epoll_ctl(b->epoll, EPOLL_CTL_ADD, ring_buffer__epoll_fd(b->requests), &request) < 0 ||
+	    epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->timer, &timer) < 0)
+		return -1;
+	return wait_for_events(b, EPOLL_CTL_ADD);
+}
+
 static int install_rings(struct sp_box *b, struct sp_error **err)
 {
 	int events, requests, r;
@@ -317,9 +345,9 @@ static int install_rings(struct sp_box *b, struct sp_error **err)
 		close(events);
 		return r;
 	}
-	/* requests first: somebody is waiting for those */
-	b->rings = ring_buffer__new(requests, on_request, b, NULL);
-	if (!b->rings || ring_buffer__add(b->rings, events, on_event, b) < 0) {
+	b->requests = ring_buffer__new(requests, on_request, b, NULL);
+	b->events = ring_buffer__new(events, on_event, b, NULL);
+	if (!b->requests || !b->events || watch_rings(b) < 0) {
 		r = sp_error_set(err, -ENOMEM, "cannot read the rings: %s", strerror(errno));
 		close(events);
 		close(requests);
@@ -732,6 +760,7 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 		b->injector = NULL;
 	if (sp_sockdiag_open(&b->diag) < 0)
 		b->diag = NULL;
+	sp_box_allowed_events(b, true);
 	__atomic_store_n(&e->sandboxes[b->slot].serving, 1, __ATOMIC_RELEASE);
 out:
 	sp_image_free(image);
@@ -759,6 +788,8 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 	b->engine = engine;
 	b->policy = policy;
 	b->cgroup_fd = -1;
+	b->epoll = -1;
+	b->timer = -1;
 	b->owner_fd = -1;
 	for (int i = 0; i < OUTERS; i++)
 		b->inner[i] = -1;
@@ -810,7 +841,7 @@ int sp_box_join(struct sp_box *b, pid_t pid, struct sp_error **err)
 
 int sp_box_fd(const struct sp_box *b)
 {
-	return ring_buffer__epoll_fd(b->rings);
+	return b->epoll;
 }
 
 static int on_event(void *data, void *record, size_t size)
@@ -904,17 +935,51 @@ static int on_request(void *data, void *record, size_t size)
 	return 0;
 }
 
-int sp_box_dispatch(struct sp_box *b, void (*each)(const struct sp_event *event, void *data),
-		    void *data)
+static int dispatch(struct sp_box *b, void (*each)(const struct sp_event *event, void *data),
+		    void *data, bool now)
 {
-	int r;
+	const struct itimerspec wait = {.it_value.tv_nsec = EVENTS_WAIT_NS};
+	struct epoll_event ready[3];
+	uint64_t expired;
+	int r, len;
 
 	b->each = each;
 	b->data = data;
 	b->count = 0;
-	r = ring_buffer__consume(b->rings);
+	r = ring_buffer__consume(b->requests);
+	len = epoll_wait(b->epoll, ready, 3, 0);
+	for (int i = 0; i < len; i++) {
+		/* the first event since events were taken: they are taken when the timer has run */
+		if (ready[i].data.ptr == b->events && timerfd_settime(b->timer, 0, &wait, NULL) < 0)
+			now = true;
+		if (ready[i].data.ptr == &b->timer &&
+		    read(b->timer, &expired, sizeof(expired)) == sizeof(expired))
+			now = true;
+	}
+	if (now && r >= 0) {
+		r = ring_buffer__consume(b->events);
+		if (wait_for_events(b, EPOLL_CTL_MOD) < 0 && r >= 0)
+			r = -errno;
+	}
 	b->each = NULL;
 	return r < 0 ? r : b->count;
+}
+
+int sp_box_dispatch(struct sp_box *b, void (*each)(const struct sp_event *event, void *data),
+		    void *data)
+{
+	return dispatch(b, each, data, false);
+}
+
+int sp_box_drain(struct sp_box *b, void (*each)(const struct sp_event *event, void *data),
+		 void *data)
+{
+	return dispatch(b, each, data, true);
+}
+
+void sp_box_allowed_events(struct sp_box *b, bool wanted)
+{
+	__atomic_store_n(&b->engine->sandboxes[b->slot].allowed_events, wanted, __ATOMIC_RELEASE);
 }
 
 void sp_box_counters(const struct sp_box *b, struct sp_sandbox *ret_counters)
@@ -949,7 +1014,12 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 		populated = cgroup_populated(b->cgroup);
 	sp_injector_close(b->injector);
 	sp_sockdiag_close(b->diag);
-	ring_buffer__free(b->rings);
+	ring_buffer__free(b->requests);
+	ring_buffer__free(b->events);
+	if (b->epoll >= 0)
+		close(b->epoll);
+	if (b->timer >= 0)
+		close(b->timer);
 	close_inner(b);
 	if (b->cgroup_fd >= 0)
 		close(b->cgroup_fd);

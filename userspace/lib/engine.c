@@ -232,25 +232,54 @@ static int adopt(struct sp_engine *e, struct sp_error **err)
 }
 
 /*
- * Pins of other builds that no box stands on any more. A start of such a build that is between
- * opening its engine and making its box would then fail, and say so; it holds no lock in between.
+ * Opens the file whose lock says that somebody has the engine of this build (a directory's name)
+ * open; not a box's, which has an owner file of its own.
  */
+static int open_build(const char *build)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), SP_RUN_DIR "/build-%s", build);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static const char *build_name(const struct sp_engine *e)
+{
+	return strrchr(e->dir, '/') + 1;
+}
+
+static int hold_build(struct sp_engine *e, struct sp_error **err)
+{
+	e->build_fd = open_build(build_name(e));
+	if (e->build_fd < 0 || flock(e->build_fd, LOCK_SH | LOCK_NB) < 0)
+		return sp_error_set(err, -errno, "cannot lock " SP_RUN_DIR "/build-%s: %s",
+				    build_name(e), strerror(errno));
+	return 0;
+}
+
+/* Pins of other builds that no box stands on any more, and whose engine nobody has open. */
 void sp_engine_collect_builds(struct sp_engine *e)
 {
-	char base[PATH_MAX / 2], boxes[PATH_MAX];
+	char base[PATH_MAX / 2], boxes[PATH_MAX], lock[PATH_MAX];
 	struct dirent *d;
 	DIR *dir;
+	int fd;
 
 	snprintf(base, sizeof(base), "%.*s/sallyport", PATH_MAX / 2 - 16, e->paths.bpffs);
 	dir = opendir(base);
 	while (dir && (d = readdir(dir))) {
-		if (d->d_name[0] != 'v' || strcmp(d->d_name, strrchr(e->dir, '/') + 1) == 0)
+		if (d->d_name[0] != 'v' || strcmp(d->d_name, build_name(e)) == 0)
 			continue;
+		fd = open_build(d->d_name);
 		snprintf(boxes, sizeof(boxes), "%s/%s/boxes", base, d->d_name);
-		if (rmdir(boxes) < 0)
-			continue; /* in use */
-		*strrchr(boxes, '/') = 0;
-		remove_tree(boxes);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && rmdir(boxes) == 0) {
+			*strrchr(boxes, '/') = 0;
+			remove_tree(boxes);
+			snprintf(lock, sizeof(lock), SP_RUN_DIR "/build-%s", d->d_name);
+			unlink(lock);
+		}
+		if (fd >= 0)
+			close(fd);
 	}
 	if (dir)
 		closedir(dir);
@@ -326,6 +355,7 @@ int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err)
 	if (!e)
 		return sp_error_set(err, -ENOMEM, "out of memory");
 	e->lock_fd = -1;
+	e->build_fd = -1;
 	for (int i = 0; i < SP_MAPS; i++)
 		e->maps[i] = -1;
 	for (int i = 0; i < SP_PROGRAMS; i++)
@@ -349,6 +379,8 @@ int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err)
 		goto fail;
 	}
 	r = prepare(e, err);
+	if (r == 0)
+		r = hold_build(e, err);
 	if (r == 0)
 		r = adopt(e, err);
 	sp_engine_unlock(e);
@@ -375,6 +407,8 @@ void sp_engine_close(struct sp_engine *e)
 			close(e->programs[i]);
 	if (e->lock_fd >= 0)
 		close(e->lock_fd);
+	if (e->build_fd >= 0)
+		close(e->build_fd);
 	free(e);
 }
 

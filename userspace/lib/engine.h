@@ -63,6 +63,7 @@ struct sp_engine {
 	struct sp_host_paths paths;
 	char dir[PATH_MAX]; /* of the pins of this version */
 	int lock_fd;	    /* SP_RUN_DIR/lock */
+	int build_fd;	    /* SP_RUN_DIR/build-NAME, locked while this engine is open */
 	int maps[SP_MAPS];
 	int programs[SP_PROGRAMS]; /* -1: the kernel has none of it (LSM only) */
 	struct sp_host host;
