@@ -42,7 +42,6 @@ static __always_inline void ctx_start(struct sp_ctx *c, const struct sp_attach *
 	c->policy = a->policy;
 	c->generation = a->generation;
 	c->mode = a->mode;
-	c->cgroup = a->cgroup;
 	c->rule = SP_RULE_DEFAULT;
 	c->order = SP_ORDER_LAST;
 	c->now = bpf_ktime_get_ns();
@@ -249,6 +248,7 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
  * (none) */
 static __always_inline int loopback_owner(void *ctx, const struct sp_ctx *c)
 {
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
 	struct sp_flow *f;
@@ -283,7 +283,7 @@ static __always_inline int loopback_owner(void *ctx, const struct sp_ctx *c)
 	if (!sk)
 		return -1;
 	f = bpf_sk_storage_get(&flows, sk, 0, 0);
-	r = f && f->cgroup == c->cgroup;
+	r = f && f->cgroup == a->cgroup;
 	bpf_sk_release(sk);
 	return r;
 }
@@ -368,7 +368,8 @@ static __always_inline int flow_settled(const struct sp_flow *f, const struct sp
  */
 #define SP_SETTLED_NAME 1ULL
 
-static __always_inline __u64 datagram_hash(const __u8 *daddr, __u32 dport, __u32 generation)
+/* The two words of the address as addr_high() and addr_low() give them. */
+__noinline __u64 datagram_hash(__u64 high, __u64 low, __u32 dport, __u32 generation)
 {
 	struct sp_host *h;
 	__u32 zero = 0;
@@ -378,8 +379,8 @@ static __always_inline __u64 datagram_hash(const __u8 *daddr, __u32 dport, __u32
 	if (!h)
 		return 0;
 	sp_sip_start(v, h->seed);
-	sp_sip_word(v, addr_high(daddr));
-	sp_sip_word(v, addr_low(daddr));
+	sp_sip_word(v, high);
+	sp_sip_word(v, low);
 	sp_sip_word(v, (__u64)generation << 32 | dport);
 	/* never 0, which is a flow that nothing is settled for */
 	return sp_sip_end(v) | 2;
@@ -399,7 +400,8 @@ static __always_inline int send_settled(struct bpf_sock_addr *ctx, const struct 
 
 	if (!f || !a->generation ||
 	    !datagram_settled(*(volatile __u64 *)&f->settled,
-			      datagram_hash(daddr, bpf_ntohs(ctx->user_port), a->generation)))
+			      datagram_hash(addr_high(daddr), addr_low(daddr),
+					    bpf_ntohs(ctx->user_port), a->generation)))
 		return 0;
 	f->asked_port = 0;
 	return 1;
@@ -548,7 +550,8 @@ static __always_inline int drop(struct __sk_buff *skb, struct sp_ctx *c, struct 
 			addr_copy(f->daddr, c->daddr);
 			if (c->protocol == IPPROTO_UDP)
 				*(volatile __u64 *)&f->settled =
-					datagram_hash(c->daddr, c->dport, c->generation) &
+					datagram_hash(addr_high(c->daddr), addr_low(c->daddr),
+						      c->dport, c->generation) &
 					~SP_SETTLED_NAME;
 		}
 		return EGRESS_PASS;
@@ -838,7 +841,8 @@ static __always_inline int names_matter(const struct sp_ctx *c)
 
 static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
-	__u64 hash = datagram_hash(c->daddr, c->dport, c->generation);
+	__u64 hash =
+		datagram_hash(addr_high(c->daddr), addr_low(c->daddr), c->dport, c->generation);
 	__u64 settled = *(volatile __u64 *)&f->settled;
 
 	if (!datagram_settled(settled, hash)) {
@@ -936,11 +940,13 @@ static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_f
 
 /* The same for a datagram to the destination that is settled for its socket, and is no QUIC
  * handshake. */
-static __always_inline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f,
-					 __u32 generation)
+/* A call, to keep what it spills off the stack of sp_egress(), which Linux 6.1 has no byte left
+ * for. */
+static __noinline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f,
+				    __u32 generation)
 {
-	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, daddr[16], *l4;
-	__u64 settled = *(volatile __u64 *)&f->settled;
+	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
+	__u64 high = 0, low, settled = *(volatile __u64 *)&f->settled;
 	__u32 len = skb->len, port;
 
 	if (d + 28 > end)
@@ -948,20 +954,21 @@ static __always_inline int fast_datagram(struct __sk_buff *skb, const struct sp_
 	if (d[0] == 0x45) {
 		if (d[9] != IPPROTO_UDP || (*(__u16 *)(d + 6) & bpf_htons(0x3fff)))
 			return -1;
-		addr_from_v4(daddr, *(__u32 *)(d + 16));
+		low = addr_low_v4(*(__u32 *)(d + 16));
 		l4 = d + 20;
 		len -= 28;
 	} else if (d[0] >> 4 == 6) {
 		if (d + 48 > end || d[6] != IPPROTO_UDP)
 			return -1;
-		addr_copy(daddr, d + 24);
+		high = addr_high(d + 24);
+		low = addr_low(d + 24);
 		l4 = d + 40;
 		len -= 48;
 	} else {
 		return -1;
 	}
 	port = bpf_ntohs(*(__u16 *)(l4 + 2));
-	if (!datagram_settled(settled, datagram_hash(daddr, port, generation)))
+	if (!datagram_settled(settled, datagram_hash(high, low, port, generation)))
 		return -1;
 	if ((settled & SP_SETTLED_NAME) && (port == 443 || len >= SP_QUIC_INITIAL_MIN))
 		return -1;
