@@ -138,7 +138,8 @@ static int intern_add(struct intern *t, const void *elements, uint32_t count, ui
 		}
 	}
 	if (t->len == t->size) {
-		struct slice *slices = reallocarray(t->slices, t->size * 2, sizeof(*slices));
+		struct slice *slices =
+			reallocarray(t->slices, (size_t)t->size * 2, sizeof(*slices));
 
 		if (!slices)
 			return -ENOMEM;

@@ -94,7 +94,7 @@ static enum nearness rule_matches(const struct sp_rule *rule, const struct sp_qu
 		if (!target_matches(target, query))
 			continue;
 		if (in_ports(rule, target, query->port))
-			near = rule->protocols & query->protocol ? NEAR_MATCH : NEAR_PROTOCOL;
+			near = (rule->protocols & query->protocol) ? NEAR_MATCH : NEAR_PROTOCOL;
 		if (near > best) {
 			best = near;
 			*ret_target = target;
@@ -242,24 +242,24 @@ static uint32_t first_deny(const struct sp_policy *policy, const struct sp_query
 	return SP_RULE_DEFAULT;
 }
 
-int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
+int sp_policy_decide_dns(const struct sp_policy *policy, const char *name,
 			 struct sp_decision *ret_decision)
 {
 	SP_CLEANUP(sp_cleanup_free) uint32_t *ports = NULL;
 	struct sp_query query = {0};
 	uint32_t best = SP_RULE_DEFAULT;
-	char name[SP_ASK_MAX];
+	char wanted[SP_ASK_MAX];
 	enum sp_reason bad;
 	bool found = false;
 	size_t len = 0;
 	int r;
 
-	bad = prepare_name(text, name);
+	bad = prepare_name(name, wanted);
 	if (bad != SP_REASON_NONE) {
 		*ret_decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, bad};
 		return 0;
 	}
-	query.name = name;
+	query.name = wanted;
 	r = edges(policy, &query, &ports, &len);
 	if (r < 0)
 		return r;

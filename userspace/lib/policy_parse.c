@@ -200,7 +200,7 @@ static int unknown_key(struct reader *rd, const cJSON *item, const struct key *k
 	struct sp_word words[32] = {0};
 	const char *nearest;
 
-	for (size_t i = 0; keys[i].name && i < 31; i++)
+	for (size_t i = 0; i < 31 && keys[i].name; i++)
 		words[i].name = keys[i].name;
 	nearest = sp_word_nearest(words, item->string);
 	if (nearest)
@@ -1052,7 +1052,7 @@ out:
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static void cleanup_close(int *fd)
+static void cleanup_close(const int *fd)
 {
 	if (*fd > STDIN_FILENO)
 		close(*fd);

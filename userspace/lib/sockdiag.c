@@ -49,7 +49,7 @@ struct sp_sockdiag {
 int sp_sockdiag_open(struct sp_sockdiag **ret_diag)
 {
 	struct timeval timeout = {.tv_sec = REPLY_TIMEOUT_MS / 1000,
-				  .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000};
+				  .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000L};
 	struct sp_sockdiag *diag;
 	int r;
 
