@@ -46,8 +46,7 @@ enum sp_flow_state {
 #define SP_FLOW_INBOUND 0x02u	/* accepted, not connected */
 #define SP_FLOW_ASKED 0x04u	/* a DNS query was let out: answers are read */
 #define SP_FLOW_LENIENT 0x10u	/* TLS or HTTP is not required; if it is one, it must be right */
-#define SP_FLOW_DENY_ONLY 0x20u /* allowed by address: only a denied name in the hello closes it   \
-				 */
+#define SP_FLOW_DENY_ONLY 0x20u /* by address: only a denied name in the hello closes it */
 #define SP_FLOW_SECOND 0x40u	/* inspecting a second ClientHello */
 #define SP_FLOW_RX_LOST 0x80u	/* DNS over TCP: answers can no longer be followed */
 #define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once it gets a 101 */

@@ -193,7 +193,7 @@ static uint32_t hello_build(uint8_t *p, const char *name, uint32_t size)
 		n += put16(p + n, 8) + 8;
 	}
 	n += put16(p + n, 21);
-	n += put16(p + n, size - n - 2);
+	put16(p + n, size - n - 2);
 	put16(p + extensions, size - extensions - 2);
 	return size;
 }

@@ -37,7 +37,7 @@ static unsigned int below(unsigned int n)
 	return next_random() % n;
 }
 
-#define PICK(array) array[below(sizeof(array) / sizeof(array[0]))]
+#define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
 
 /* few of each, so that targets overlap, nest and shadow one another */
 static const char *const labels[] = {"a", "b", "c", "d1", "_x", "com", "eightlet", "long-er-label"};

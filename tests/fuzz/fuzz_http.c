@@ -38,7 +38,7 @@ static int request_line(const uint8_t *p, size_t len, struct head *h)
 
 	version = space ? memchr(space + 1, ' ', end - space - 1) : NULL;
 	if (!version || end - version != 9 ||
-	    (memcmp(version, " HTTP/1.0", 9) && memcmp(version, " HTTP/1.1", 9)))
+	    (memcmp(version, " HTTP/1.0", 9) != 0 && memcmp(version, " HTTP/1.1", 9) != 0))
 		return SP_BAD(HTTP_MALFORMED);
 	target = space + 1;
 	if (target == version)
@@ -174,8 +174,9 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 	h->head = at + 1;
 	if (!h->host)
 		return SP_BAD(HTTP_NO_HOST);
-	if (h->target && (h->target_len != h->host_len ||
-			  strncasecmp((const char *)h->target, (const char *)h->host, h->host_len)))
+	if (h->target &&
+	    (h->target_len != h->host_len ||
+	     strncasecmp((const char *)h->target, (const char *)h->host, h->host_len) != 0))
 		return SP_BAD(HTTP_HOST);
 	return SP_DONE;
 }

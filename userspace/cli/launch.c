@@ -885,7 +885,8 @@ static void __attribute__((noreturn)) child(const struct sp_launch *launch, int 
 	if (r)
 		fail(report, SP_STAGE_PLACE, r, NULL);
 	/* Until exec (which sets it again) no process of the target user may trace this one. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		fail(report, SP_STAGE_PLACE, -errno, NULL);
 	/* While root: limits may have been raised above what the target user may set. */
 	r = child_restore(launch->before);
 	if (r)
