@@ -177,7 +177,7 @@ int sp_policy_decide(const struct sp_policy *policy, const struct sp_query *quer
 
 /* May this name be asked for in DNS at all, that is: can any port of it be reached? 0 or -ENOMEM.
  */
-int sp_policy_decide_dns(const struct sp_policy *policy, const char *name,
+int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 			 struct sp_decision *ret_decision);
 
 /* The same two through the image and the walk of the BPF programs. `seed` as in compile; 0,

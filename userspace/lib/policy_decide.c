@@ -242,24 +242,24 @@ static uint32_t first_deny(const struct sp_policy *policy, const struct sp_query
 	return SP_RULE_DEFAULT;
 }
 
-int sp_policy_decide_dns(const struct sp_policy *policy, const char *name,
+int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 			 struct sp_decision *ret_decision)
 {
 	SP_CLEANUP(sp_cleanup_free) uint32_t *ports = NULL;
 	struct sp_query query = {0};
 	uint32_t best = SP_RULE_DEFAULT;
-	char wanted[SP_ASK_MAX];
+	char name[SP_ASK_MAX];
 	enum sp_reason bad;
 	bool found = false;
 	size_t len = 0;
 	int r;
 
-	bad = prepare_name(name, wanted);
+	bad = prepare_name(text, name);
 	if (bad != SP_REASON_NONE) {
 		*ret_decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, bad};
 		return 0;
 	}
-	query.name = wanted;
+	query.name = name;
 	r = edges(policy, &query, &ports, &len);
 	if (r < 0)
 		return r;
