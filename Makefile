@@ -41,7 +41,7 @@ UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/te
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all check check-unit check-bpf check-e2e check-vm fuzz demo bench install uninstall clean tests
+.PHONY: all check check-lint check-unit check-bpf check-e2e check-vm fuzz demo bench install uninstall clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -125,6 +125,10 @@ $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
+# clang-tidy reads the generated skeletons
+check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(BPF_TEST_SKEL)
+	$(Q)SP_BUILD=$(O) SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-tests lint scripts/lint
+
 check-unit: $(O)/sallyport $(UNIT) $(FUZZERS)
 	$(Q)scripts/run-tests unit $(UNIT) $(FUZZERS)
 
@@ -141,7 +145,7 @@ check:
 	$(Q)scripts/install-deps all
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)rm -rf build/results
-	$(Q)r=0; for layer in unit bpf e2e vm; do \
+	$(Q)r=0; for layer in lint unit bpf e2e vm; do \
 		$(MAKE) --no-print-directory check-$$layer || r=1; done; \
 	scripts/count-results || r=1; exit $$r
 

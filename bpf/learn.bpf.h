@@ -32,6 +32,7 @@ static long sweep_addr(void *map, const void *key, struct sp_learned *v, void *u
 	return 0;
 }
 
+/* the kernel says what a callback takes: NOLINTNEXTLINE(readability-non-const-parameter) */
 static long sweep_first(void *map, const void *key, __u64 *v, void *unused)
 {
 	(void)unused;

@@ -42,17 +42,14 @@ enum sp_flow_state {
 	SP_FLOW_DENIED,
 };
 
-#define SP_FLOW_HOME 0x01u    /* born in the sandbox's home network namespace */
-#define SP_FLOW_INBOUND 0x02u /* accepted, not connected */
-#define SP_FLOW_ASKED 0x04u   /* a DNS query was let out: answers are read */
-#define SP_FLOW_LENIENT 0x10u /* neither TLS nor HTTP is required: if it is one, it must be right  \
-			       */
-#define SP_FLOW_DENY_ONLY 0x20u /* allowed by address: only a denied name in the hello closes it   \
-				 */
+#define SP_FLOW_HOME 0x01u	/* born in the sandbox's home network namespace */
+#define SP_FLOW_INBOUND 0x02u	/* accepted, not connected */
+#define SP_FLOW_ASKED 0x04u	/* a DNS query was let out: answers are read */
+#define SP_FLOW_LENIENT 0x10u	/* TLS or HTTP is not required; if it is one, it must be right */
+#define SP_FLOW_DENY_ONLY 0x20u /* by address: only a denied name in the hello closes it */
 #define SP_FLOW_SECOND 0x40u	/* inspecting a second ClientHello */
 #define SP_FLOW_RX_LOST 0x80u	/* DNS over TCP: answers can no longer be followed */
-#define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once the server says 101  \
-				 */
+#define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once it gets a 101 */
 
 /* What is known of a socket. Written on creation, on connect and by the packet path. */
 struct sp_flow {

@@ -12,7 +12,7 @@ struct sp_tables {
 #define SP_TABLE_LOOKUP(outer, t, i)                                                               \
 	({                                                                                         \
 		__u32 slot_ = (t)->policy, key_ = (i);                                             \
-		void *inner_ = bpf_map_lookup_elem(&outer, &slot_);                                \
+		void *inner_ = bpf_map_lookup_elem(&(outer), &slot_);                              \
 		inner_ ? bpf_map_lookup_elem(inner_, &key_) : (void *)0;                           \
 	})
 

@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define SP_ABI_VERSION 1
+#define SP_ABI_VERSION 1 /* in the path of the pins, in struct sp_host and in every record */
 
 /* ---- bounds (SECURITY.md has them in one table, with what happens at each) ------------------ */
 
@@ -44,6 +44,7 @@
 
 /* ---- decisions ------------------------------------------------------------------------------ */
 
+/* What a rule, an ACL entry or the default says. */
 enum sp_action {
 	SP_ACTION_NONE = 0, /* nothing said: the policy's default answers */
 	SP_ACTION_ALLOW = 1,
@@ -51,6 +52,7 @@ enum sp_action {
 	SP_ACTION_ASK = 3, /* hold path: a decider or a person answers */
 };
 
+/* Protocols of an entry, as bits. */
 #define SP_PROTOCOL_TCP 1u
 #define SP_PROTOCOL_UDP 2u
 #define SP_PROTOCOL_ANY (SP_PROTOCOL_TCP | SP_PROTOCOL_UDP)
@@ -58,6 +60,7 @@ enum sp_action {
 #define SP_RULE_DEFAULT 0xffffffffu /* rule index of "no rule matched" */
 #define SP_ORDER_LAST 0xffffffffu   /* evaluation order of the default */
 
+/* The keys of a policy document of the same names (sallyport-policy(5)), as numbers. */
 enum sp_mode { SP_MODE_ENFORCE = 0, SP_MODE_AUDIT_ONLY = 1 };
 enum sp_sni { SP_SNI_REQUIRE = 0, SP_SNI_VERIFY = 1, SP_SNI_OFF = 2 };
 enum sp_ech { SP_ECH_OUTER = 0, SP_ECH_DENY = 1 };
@@ -75,12 +78,14 @@ enum sp_denied_answer { SP_ANSWER_NXDOMAIN = 0, SP_ANSWER_REFUSED = 1, SP_ANSWER
  */
 #define SP_BUCKET_SLOTS 4
 
+/* One known suffix in the name table. */
 struct sp_slot {
-	__u64 hash;
+	__u64 hash; /* keyed, of the suffix */
 	__u32 node; /* index into the node array; 0: the slot is free */
 	__u32 zero;
 };
 
+/* One cache line of the name table. */
 struct sp_bucket {
 	struct sp_slot slot[SP_BUCKET_SLOTS];
 };
@@ -105,10 +110,11 @@ struct sp_acl {
 
 #define SP_ACL_TLS 1u /* some entry says that its ports speak TLS */
 
+/* One of an ordered list: ports and protocols, and what is decided for them. */
 struct sp_acl_entry {
 	__u32 order; /* evaluation order: lower answers first (deny_wins puts every deny first) */
 	__u32 rule;  /* index in the document */
-	__u16 port_low, port_high; /* inclusive */
+	__u16 port_low, port_high; /* inclusive, host order */
 	__u8 protocols;		   /* SP_PROTOCOL_* */
 	__u8 action;		   /* enum sp_action */
 	__u8 flags;		   /* SP_ENTRY_* */
@@ -121,18 +127,21 @@ struct sp_acl_entry {
  */
 struct sp_cidr4 {
 	__u32 prefix; /* bits, 0..32 */
-	__u8 addr[4];
+	__u8 addr[4]; /* network order */
 };
 
+/* The same for IPv6. */
 struct sp_cidr6 {
-	__u32 prefix; /* bits, 0..128 */
-	__u8 addr[16];
+	__u32 prefix;  /* bits, 0..128 */
+	__u8 addr[16]; /* network order; never v4-mapped */
 };
 
+/* An address, as it is everywhere but in LPM keys. */
 struct sp_addr {
 	__u8 addr[16]; /* network order, IPv4 as ::ffff:a.b.c.d */
 };
 
+/* A network among dns.private_answers. */
 struct sp_prefix {
 	__u8 addr[16]; /* IPv4 as v4-mapped */
 	__u32 prefix;  /* bits of the 128, so 96 + n for IPv4 */
@@ -180,7 +189,7 @@ struct sp_attach {
 	__u64 netns;	  /* cookie of its home network namespace: only sockets born there learn */
 };
 
-/* Counters and shared state of a sandbox; `sandboxes` array, mapped by user space. */
+/* What an event is about; also the index of the counters below. */
 enum sp_event_kind {
 	SP_EVENT_DNS = 0,   /* a query was decided */
 	SP_EVENT_ANSWER,    /* an answer taught addresses, or was refused as a teacher */
@@ -192,6 +201,7 @@ enum sp_event_kind {
 	SP_EVENT_KINDS,
 };
 
+/* Counters and shared state of a sandbox; `sandboxes` array, mapped by user space. */
 struct sp_sandbox {
 	__u64 events[SP_EVENT_KINDS];  /* submitted */
 	__u64 dropped[SP_EVENT_KINDS]; /* lost because the ring was full */
@@ -210,6 +220,7 @@ struct sp_sandbox {
 
 /* ---- what a sandbox has learned ------------------------------------------------------------- */
 
+/* A name that an answer gave for an address. */
 struct sp_learned_name {
 	__u64 name;    /* hash */
 	__u64 expires; /* ns; 0: free */
@@ -217,28 +228,33 @@ struct sp_learned_name {
 	__u32 generation;
 };
 
+/* Value of the map of learned addresses: what a connect without a handshake stands on. */
 struct sp_learned {
 	struct sp_learned_name names[SP_LEARNED_PER_ADDR];
 };
 
+/* Key of the map that handshakes are judged by: this name at this address. */
 struct sp_pair {
-	__u8 addr[16];
-	__u64 name;
+	__u8 addr[16]; /* IPv4 as v4-mapped */
+	__u64 name;    /* hash */
 };
 
+/* Until when it holds, and what applies to the name. */
 struct sp_pair_value {
 	__u64 expires; /* ns; ~0: for ever (dns.static) */
 	__u32 acl;
 	__u32 generation;
 };
 
+/* The text behind a name's hash, for events about connections. */
 struct sp_name_text {
-	__u64 expires;
-	__u32 len; /* of wire[], root byte included */
+	__u64 expires; /* ns */
+	__u32 len;     /* bytes used of wire[], root byte included */
 	__u32 zero;
 	__u8 wire[256];
 };
 
+/* A query that was let out: an answer must have the same socket, name, id and type. */
 struct sp_pending_key {
 	__u64 cookie; /* of the socket */
 	__u64 name;   /* hash of the question's name */
@@ -247,9 +263,10 @@ struct sp_pending_key {
 	__u32 zero;
 };
 
+/* What its answer will be held against. */
 struct sp_pending {
-	__u64 expires;
-	__u8 resolver[16]; /* whom it was sent to, before any NAT */
+	__u64 expires;	   /* ns; a later answer teaches nothing */
+	__u8 resolver[16]; /* whom it was sent to, before any NAT; IPv4 as v4-mapped */
 	__u32 acl;
 	__u32 rule;
 	__u32 generation;
@@ -258,6 +275,7 @@ struct sp_pending {
 
 /* ---- events --------------------------------------------------------------------------------- */
 
+/* What was decided; WOULD_DENY is a denial in audit_only, which let it through. */
 enum sp_verdict { SP_VERDICT_ALLOWED = 0, SP_VERDICT_DENIED = 1, SP_VERDICT_WOULD_DENY = 2 };
 
 /*
@@ -280,38 +298,40 @@ struct sp_event {
 	__u64 time;		   /* ns */
 	__u64 cookie;		   /* of the socket */
 	__u64 bytes_out, bytes_in; /* CLOSE */
-	__u8 saddr[16], daddr[16];
-	__u16 sport, dport;
-	__u16 name_len, sni_len; /* bytes used of the next two */
-	__u32 policy;		 /* slot */
+	__u8 saddr[16], daddr[16]; /* IPv4 as v4-mapped */
+	__u16 sport, dport;	   /* host order */
+	__u16 name_len, sni_len;   /* bytes used of the next two */
+	__u32 policy;		   /* slot */
 	__u32 zero;
 	char comm[16];
 	__u8 name[256]; /* wire form, lower case */
 	__u8 sni[256];	/* text as it was sent (SNI, Host), at most 255 bytes; hostile: escape it */
 };
 
+/* Bytes of a record that ends before name[], before sni[], or has both. */
 #define SP_EVENT_BARE 128u
 #define SP_EVENT_NAMED 384u
 #define SP_EVENT_FULL 640u
 
-/* One record of the requests ring: what the kernel cannot do itself. */
+/* What the kernel cannot do itself. */
 enum sp_request_kind {
 	SP_REQUEST_ANSWER = 1, /* answer a denied DNS query over UDP */
 	SP_REQUEST_RESET = 2,  /* destroy a TCP socket */
 };
 
+/* One record of the requests ring. */
 struct sp_request {
-	__u16 version;
-	__u8 kind;
-	__u8 family; /* AF_INET or AF_INET6, of the packet */
+	__u16 version; /* SP_ABI_VERSION */
+	__u8 kind;     /* enum sp_request_kind */
+	__u8 family;   /* AF_INET or AF_INET6, of the packet */
 	__u32 sandbox;
-	__u64 time;
-	__u64 cookie;
+	__u64 time;		   /* ns */
+	__u64 cookie;		   /* of the socket */
 	__u8 saddr[16], daddr[16]; /* of the packet, after any NAT: an answer goes the other way */
-	__u16 sport, dport;
-	__u8 answer; /* enum sp_denied_answer */
-	__u8 reason; /* enum sp_reason */
-	__u16 query_len;
+	__u16 sport, dport;	   /* of the packet, host order */
+	__u8 answer;		   /* enum sp_denied_answer */
+	__u8 reason;		   /* enum sp_reason */
+	__u16 query_len;	   /* bytes used of query[] */
 	__u32 rule;
 	__u32 bound_if;	 /* interface that the socket is bound to, or 0 */
 	__u8 query[288]; /* header and question as they were sent */
@@ -319,6 +339,7 @@ struct sp_request {
 
 /* ---- what is true of the host --------------------------------------------------------------- */
 
+/* The one entry of the `host` map, written by whoever loaded the programs. */
 struct sp_host {
 	__u32 abi; /* SP_ABI_VERSION */
 	__u32 cpus;

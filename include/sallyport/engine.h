@@ -19,8 +19,8 @@
 #include <sallyport/events.h>
 #include <sallyport/policy.h>
 
-struct sp_engine;
-struct sp_box;
+struct sp_engine; /* the programs and maps, loaded or adopted */
+struct sp_box;	  /* one sandbox of the calling process */
 
 /*
  * Loads the programs, or adopts those that are pinned. Needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN
@@ -36,7 +36,8 @@ bool sp_engine_has_lsm(const struct sp_engine *engine);
 
 /*
  * Removes what dead owners left: sandboxes whose owner is gone and whose cgroup holds no process.
- * Sandboxes that still hold processes are left alone: they stay enforced.
+ * Sandboxes that still hold processes are left alone: they stay enforced. 0 or -errno (the lock, or
+ * the directory of owners); a leftover that cannot be removed is left for the next time.
  */
 int sp_engine_collect(struct sp_engine *engine, unsigned int *ret_removed, struct sp_error **err);
 
@@ -49,12 +50,15 @@ int sp_engine_collect(struct sp_engine *engine, unsigned int *ret_removed, struc
 int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, struct sp_box **ret_box,
 		  struct sp_error **err);
 
-/* An open directory of the sandbox's cgroup (owned by the box), for CLONE_INTO_CGROUP. */
+/*
+ * An open directory of the sandbox's cgroup, for CLONE_INTO_CGROUP; its path; the slot that events
+ * carry. None of them fails or returns an error; descriptor and path are owned by the box.
+ */
 int sp_box_cgroup_fd(const struct sp_box *box);
 const char *sp_box_cgroup_path(const struct sp_box *box);
 uint32_t sp_box_id(const struct sp_box *box);
 
-/* Moves a process (0: the caller) into the sandbox. */
+/* Moves a process (0: the caller) into the sandbox. 0 or -errno. */
 int sp_box_join(struct sp_box *box, pid_t pid, struct sp_error **err);
 
 /*

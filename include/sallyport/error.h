@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 
+/* What is wrong, and where, if it is in a document. */
 struct sp_error {
 	int code;      /* -errno */
 	char *message; /* one line, no trailing newline, no trailing full stop */
@@ -29,9 +30,11 @@ int sp_error_set(struct sp_error **err, int code, const char *format, ...)
 int sp_error_wrap(struct sp_error **err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* "file:line:column: path: message" in a malloc'ed string (parts that are not known left out). */
+/* "file:line:column: path: message" in a malloc'ed string (parts that are not known left out),
+ * or NULL (out of memory). */
 char *sp_error_text(const struct sp_error *err);
 
+/* NULL is allowed. */
 void sp_error_free(struct sp_error *err);
 
 #endif

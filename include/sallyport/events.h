@@ -38,15 +38,15 @@ const char *sp_addr_to_text(const uint8_t addr[16], char *text, size_t text_size
 /*
  * One JSON object, no newline, malloc'ed; never holds a raw control byte. `policy` may be NULL:
  * then rules are given by index only. Times are RFC 3339 UTC, from CLOCK_MONOTONIC at the moment of
- * the call. -ENOMEM.
+ * the call. 0 or -ENOMEM.
  */
-int sp_event_json(const struct sp_event *event, const struct sp_policy *policy, char **ret_json);
+int sp_event_json(const struct sp_event *record, const struct sp_policy *policy, char **ret_json);
 
 /*
  * For a person, one line, no newline, malloc'ed: what was denied, why, by which rule, and the
- * option that would allow it. Hostile bytes are escaped.
+ * option that would allow it. Hostile bytes are escaped. 0 or -ENOMEM.
  */
-int sp_event_line(const struct sp_event *event, const struct sp_policy *policy, char **ret_line);
+int sp_event_line(const struct sp_event *record, const struct sp_policy *policy, char **ret_line);
 
 /*
  * The DNS answer to a denied query (RFC 1035 4.1.1, RFC 8914 EDE 15 "Blocked" with a text if the

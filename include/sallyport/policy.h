@@ -38,20 +38,22 @@ int sp_policy_parse(const char *text, size_t len, const char *source, struct sp_
 /* Reads and parses a file ("-": standard input). Also returns -errno of open and read. */
 int sp_policy_load(const char *path, struct sp_policy **ret_policy, struct sp_error **err);
 
-/* An empty policy with every key at its default: denies everything. */
+/* An empty policy with every key at its default: denies everything. 0 or -ENOMEM. */
 int sp_policy_new(struct sp_policy **ret_policy, struct sp_error **err);
 
+/* NULL is allowed. */
 void sp_policy_free(struct sp_policy *policy);
 
 /*
  * Puts one-target rules of the command line before the rules of the document: first the denies,
  * then the allows, each in the order given. `option` ("--allow", "--deny") names the place in
- * errors.
+ * errors. 0, -EINVAL (a target, or an action that is neither) or -ENOMEM.
  */
 int sp_policy_prepend(struct sp_policy *policy, enum sp_action action, const char *const *targets,
 		      size_t targets_len, const char *option, struct sp_error **err);
 
-/* Setters for what the command line can override; they check as the parser does. */
+/* Setters for what the command line can override; they check as the parser does: 0, -EINVAL,
+ * -ENOMEM. */
 int sp_policy_set_default(struct sp_policy *policy, const char *value, struct sp_error **err);
 int sp_policy_set_mode(struct sp_policy *policy, const char *value, struct sp_error **err);
 int sp_policy_set_resolvers(struct sp_policy *policy, const char *const *addresses,
@@ -60,6 +62,7 @@ int sp_policy_set_resolvers(struct sp_policy *policy, const char *const *address
 /*
  * Replaces the word "system" among the resolvers by these addresses (those of the resolv.conf that
  * the sandbox sees); without the word, does nothing. More than SP_RESOLVERS_MAX in all is an error.
+ * 0, -EINVAL or -ENOMEM.
  */
 int sp_policy_resolve_system(struct sp_policy *policy, const char *const *addresses,
 			     size_t addresses_len, struct sp_error **err);
@@ -71,13 +74,14 @@ enum sp_action sp_policy_default(const struct sp_policy *policy);
 size_t sp_policy_rules_len(const struct sp_policy *policy);
 bool sp_policy_wants_system_resolvers(const struct sp_policy *policy);
 
+/* A rule as people are told of it; strings belong to the policy. */
 struct sp_rule_view {
 	const char *id;	    /* stable id: the document's, or made from the content */
 	const char *note;   /* or NULL */
 	const char *kind;   /* "allow", "deny", "decide", "prompt" */
 	const char *origin; /* "rule 3", "--allow", "--deny" */
 	const char *target; /* text of the first target */
-	size_t targets_len;
+	size_t targets_len; /* how many there are */
 };
 
 /* Rule by index as events name it (SP_RULE_DEFAULT and out of range: -ENOENT). */
@@ -105,11 +109,13 @@ int sp_policy_kernel_only(const struct sp_policy *policy, struct sp_error **err)
 
 /* ---- the compiled image --------------------------------------------------------------------- */
 
+/* One entry of the IPv4 trie: a network and its ACL id. */
 struct sp_cidr4_entry {
 	struct sp_cidr4 key;
 	__u32 acl;
 };
 
+/* The same for IPv6. */
 struct sp_cidr6_entry {
 	struct sp_cidr6 key;
 	__u32 acl;
@@ -141,6 +147,7 @@ struct sp_image {
 int sp_policy_compile(const struct sp_policy *policy, const uint64_t seed[2],
 		      struct sp_image **ret_image, struct sp_error **err);
 
+/* NULL is allowed. */
 void sp_image_free(struct sp_image *image);
 
 /* ---- decisions without traffic -------------------------------------------------------------- */
@@ -154,27 +161,36 @@ struct sp_query {
 	uint8_t protocol; /* SP_PROTOCOL_TCP or SP_PROTOCOL_UDP */
 };
 
+/* What is decided, by which rule, and why. */
 struct sp_decision {
 	enum sp_action action; /* ALLOW, DENY or ASK; never NONE */
 	uint32_t rule;	       /* index, or SP_RULE_DEFAULT */
 	enum sp_reason reason; /* RULE, DEFAULT, or why the query is no name */
 };
 
-/* The reference: rules in order, targets in order, labels compared one by one. */
+/*
+ * The reference: rules in order, targets in order, labels compared one by one. A name that is none
+ * is denied, with the reason. 0, or -EINVAL: neither name nor address, or no such protocol.
+ */
 int sp_policy_decide(const struct sp_policy *policy, const struct sp_query *query,
 		     struct sp_decision *ret_decision);
 
-/* May this name be asked for in DNS at all, that is: can any port of it be reached? */
-int sp_policy_decide_dns(const struct sp_policy *policy, const char *name,
+/* May this name be asked for in DNS at all, that is: can any port of it be reached? 0 or -ENOMEM.
+ */
+int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 			 struct sp_decision *ret_decision);
 
-/* The same two through the image and the walk of the BPF programs. `seed` as in compile. */
+/* The same two through the image and the walk of the BPF programs. `seed` as in compile; 0,
+ * -EINVAL. */
 int sp_image_decide(const struct sp_image *image, const uint64_t seed[2],
 		    const struct sp_query *query, struct sp_decision *ret_decision);
 int sp_image_decide_dns(const struct sp_image *image, const uint64_t seed[2], const char *name,
 			struct sp_decision *ret_decision);
 
-/* One line per rule of how sp_policy_decide() came to its answer, for `sallyport explain`. */
+/*
+ * One line per rule of how sp_policy_decide() came to its answer, for `sallyport explain`; freed
+ * with sp_strings_free(). 0, -EINVAL (as there) or -ENOMEM.
+ */
 int sp_policy_explain(const struct sp_policy *policy, const struct sp_query *query,
 		      char ***ret_lines, struct sp_decision *ret_decision, struct sp_error **err);
 

@@ -87,6 +87,7 @@
 	X(BUSY, "busy", "no scratch memory was free for a decision")                               \
 	X(CLOSED, "closed", "the connection ended")
 
+/* SP_REASON_NONE, SP_REASON_RULE, ...: the codes of the list above, in its order. */
 enum sp_reason {
 #define X(code, token, text) SP_REASON_##code,
 	/* clang-format off */

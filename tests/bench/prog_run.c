@@ -160,7 +160,8 @@ static uint32_t answer_build(uint8_t *p, const char *name, unsigned int records)
 /* A ClientHello of `size` bytes of stream in one record: some extensions, the name, padding. */
 static uint32_t hello_build(uint8_t *p, const char *name, uint32_t size)
 {
-	static const unsigned int others[] = {23, 0xff01, 10, 11, 35, 16, 5, 13, 18, 51, 45, 43, 27};
+	static const unsigned int others[] = {23, 0xff01, 10, 11, 35, 16, 5,
+					      13, 18,	  51, 45, 43, 27};
 	size_t len = strlen(name);
 	uint32_t n, extensions;
 
@@ -192,7 +193,7 @@ static uint32_t hello_build(uint8_t *p, const char *name, uint32_t size)
 		n += put16(p + n, 8) + 8;
 	}
 	n += put16(p + n, 21);
-	n += put16(p + n, size - n - 2);
+	put16(p + n, size - n - 2);
 	put16(p + extensions, size - extensions - 2);
 	return size;
 }
@@ -203,7 +204,8 @@ static void bench_parsers(struct parse_bpf *skel)
 		"GET /v1/some/path?query=1 HTTP/1.1\r\nHost: api.github.com\r\n"
 		"User-Agent: curl/7.88.1\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
 		"Authorization: Bearer 0123456789abcdef0123456789abcdef01234567\r\n"
-		"X-Request-Id: 7b1c3f0e-53c3-4b0e-8a6e-0f1c2d3e4f50\r\nConnection: keep-alive\r\n\r\n";
+		"X-Request-Id: 7b1c3f0e-53c3-4b0e-8a6e-0f1c2d3e4f50\r\nConnection: "
+		"keep-alive\r\n\r\n";
 	static uint8_t payload[4096], packet[8192];
 	char text[64];
 	uint32_t len;
@@ -353,7 +355,9 @@ static void bench_policy(struct walk_bpf *skel, uint32_t names)
 		    (before - meminfo_kb("MemAvailable")) / 1024, "MiB");
 		say("policy of 1,000,000 names, memlock of its maps",
 		    (inner_memlock(maps.buckets) + inner_memlock(maps.nodes) +
-		     inner_memlock(maps.acls) + inner_memlock(maps.entries)) / 1048576, "MiB");
+		     inner_memlock(maps.acls) + inner_memlock(maps.entries)) /
+			    1048576,
+		    "MiB");
 	}
 	walk_work->name.seed[0] = seed[0];
 	walk_work->name.seed[1] = seed[1];

@@ -29,7 +29,7 @@ __attribute__((format(printf, 2, 3), unused)) static bool tap_ok(bool ok, const 
 }
 
 __attribute__((format(printf, 2, 3), unused)) static void tap_skip(const char *test,
-								    const char *format, ...)
+								   const char *format, ...)
 {
 	va_list args;
 

@@ -4,7 +4,8 @@
  *
  * The numbers are held against tests/bpf/verified.tsv, which has a column for each series of
  * kernels that was measured. A program fails with more than 50,000; with more than 10 % above its
- * number for this series; and on a series without a column, with more than twice its largest number.
+ * number for this series; and on a series without a column, with more than twice its largest
+ * number.
  *
  *     test_verified                    compares
  *     test_verified --update [FILE]    writes the column of this kernel, in the table or to FILE
@@ -154,15 +155,15 @@ static unsigned long log_insns(const char *log)
 
 /*
  * Loads an object and notes what the verifier said of each of its programs. Every program gets a
- * log of its own; an object that does not load leaves the numbers of the programs before the one that
- * was refused.
+ * log of its own; an object that does not load leaves the numbers of the programs before the one
+ * that was refused.
  */
 static int measure(struct bpf_object *obj)
 {
 	struct bpf_program *p;
 	int first = measured_len, r;
 
-	bpf_object__for_each_program(p, obj) {
+	bpf_object__for_each_program (p, obj) {
 		struct measured *m = &measured[measured_len];
 
 		if (measured_len == PROGRAMS_MAX)
@@ -242,9 +243,8 @@ int main(int argc, char **argv)
 			tap_skip(measured[i].program, "this kernel refuses LSM programs (%s)",
 				 strerror(-r));
 		else if (update)
-			table_row(&table, measured[i].program,
-				  true)->insns[table_series(&table, series, true)] =
-				measured[i].insns;
+			table_row(&table, measured[i].program, true)
+				->insns[table_series(&table, series, true)] = measured[i].insns;
 		else
 			judge(&table, &measured[i], series);
 	}

@@ -4,7 +4,8 @@
  *
  * Random policies, compiled and put into the product's maps; random questions, answered by the
  * product's look-up as a BPF program (name_acl(), cidr_match(), acl_match() of bpf/decide.bpf.h)
- * and by the walk of the image in user space. SP_SEED repeats a run, SP_PAIRS says how many questions.
+ * and by the walk of the image in user space. SP_SEED repeats a run, SP_PAIRS says how many
+ * questions.
  */
 #include <time.h>
 
@@ -36,7 +37,7 @@ static unsigned int below(unsigned int n)
 	return next_random() % n;
 }
 
-#define PICK(array) array[below(sizeof(array) / sizeof(array[0]))]
+#define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
 
 /* few of each, so that targets overlap, nest and shadow one another */
 static const char *const labels[] = {"a", "b", "c", "d1", "_x", "com", "eightlet", "long-er-label"};
@@ -176,7 +177,7 @@ static int compare(int program, const struct sp_image *image, const uint64_t see
 		wrong = 1;
 	} else if (work->verdict != SP_DONE) {
 		/* too many labels: both must find so */
-		wrong = walked.reason != (enum sp_reason)-work->verdict;
+		wrong = walked.reason != (enum sp_reason)(-work->verdict);
 		if (wrong)
 			differ("name", policy, &query, &walked, 0, 0);
 	} else {

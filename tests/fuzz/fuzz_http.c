@@ -38,7 +38,7 @@ static int request_line(const uint8_t *p, size_t len, struct head *h)
 
 	version = space ? memchr(space + 1, ' ', end - space - 1) : NULL;
 	if (!version || end - version != 9 ||
-	    (memcmp(version, " HTTP/1.0", 9) && memcmp(version, " HTTP/1.1", 9)))
+	    (memcmp(version, " HTTP/1.0", 9) != 0 && memcmp(version, " HTTP/1.1", 9) != 0))
 		return SP_BAD(HTTP_MALFORMED);
 	target = space + 1;
 	if (target == version)
@@ -46,8 +46,9 @@ static int request_line(const uint8_t *p, size_t len, struct head *h)
 	if (*target == '/')
 		return SP_MORE;
 	if (*target == '*')
-		return version == target + 1 && space - p == 7 && memcmp(p, "OPTIONS", 7) == 0 ?
-			       SP_MORE : SP_BAD(HTTP_MALFORMED);
+		return version == target + 1 && space - p == 7 && memcmp(p, "OPTIONS", 7) == 0
+			       ? SP_MORE
+			       : SP_BAD(HTTP_MALFORMED);
 	if (version - target < 7 || !is(target, 7, "http://"))
 		return SP_BAD(HTTP_MALFORMED);
 	target += 7;
@@ -148,9 +149,9 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 	for (at = 0; at < size; at++) {
 		uint8_t c = p[at];
 
-		if (c == '\r' ? at + 1 < size && p[at + 1] != '\n' :
-		    c == '\n' ? at == 0 || p[at - 1] != '\r' :
-				(c < ' ' && c != '\t') || c == 0x7f)
+		if (c == '\r'	? at + 1 < size && p[at + 1] != '\n'
+		    : c == '\n' ? at == 0 || p[at - 1] != '\r'
+				: (c < ' ' && c != '\t') || c == 0x7f)
 			return SP_BAD(HTTP_MALFORMED);
 		if (c != '\n')
 			continue;
@@ -173,8 +174,9 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 	h->head = at + 1;
 	if (!h->host)
 		return SP_BAD(HTTP_NO_HOST);
-	if (h->target && (h->target_len != h->host_len ||
-			  strncasecmp((const char *)h->target, (const char *)h->host, h->host_len)))
+	if (h->target &&
+	    (h->target_len != h->host_len ||
+	     strncasecmp((const char *)h->target, (const char *)h->host, h->host_len) != 0))
 		return SP_BAD(HTTP_HOST);
 	return SP_DONE;
 }

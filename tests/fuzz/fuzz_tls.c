@@ -35,7 +35,8 @@ static int hello(const uint8_t *p, size_t size, const uint8_t **sni, size_t *len
 		if (ref16(p + at) == 0) {
 			const uint8_t *e = p + at + 4;
 
-			if (*sni || n < 6 || ref16(e) + 2 != n || e[2] != 0 || ref16(e + 3) + 5 != n)
+			if (*sni || n < 6 || ref16(e) + 2 != n || e[2] != 0 ||
+			    ref16(e + 3) + 5 != n)
 				return SP_BAD(TLS_SNI_MALFORMED);
 			*sni = e + 5;
 			*len = n - 5;
@@ -84,6 +85,7 @@ static int reference(const uint8_t *p, size_t size, struct ref_name *name, bool 
 				return ref_text(sni, len, name) ? SP_DONE : SP_BAD(NAME_BAD);
 			}
 		}
+		/* cppcheck-suppress knownConditionTrueFalse ; true when the record is cut */
 		if (take < n)
 			break;
 	}

@@ -135,7 +135,7 @@ static void set_sni(struct sp_event *e, const char *sni)
 static void test_decode(void **state)
 {
 	struct sp_event in = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_RULE), out;
-	uint16_t sizes[] = {SP_EVENT_BARE, SP_EVENT_NAMED, SP_EVENT_FULL};
+	static const uint16_t sizes[] = {SP_EVENT_BARE, SP_EVENT_NAMED, SP_EVENT_FULL};
 	uint8_t record[SP_EVENT_FULL + 8], zero[256] = {0};
 	size_t i;
 

@@ -438,7 +438,7 @@ static bool sniff(int fd, struct sp_request *request)
 	request->version = SP_ABI_VERSION;
 	request->kind = SP_REQUEST_ANSWER;
 	if (packet[0] >> 4 == 4) {
-		ip_len = 4 * (packet[0] & 15);
+		ip_len = 4ul * (packet[0] & 15);
 		if (len < (ssize_t)ip_len + 8 || packet[9] != IPPROTO_UDP)
 			return false;
 		request->family = AF_INET;
@@ -637,7 +637,7 @@ static void test_resolvers_accept(void **state)
 /* The reason reaches a person: an EDE with its text, in an OPT to those who sent one. */
 static void test_dig_shows_why(void **state)
 {
-	char *argv[] = {"dig", "+tries=1", "+edns", "@" REMOTE4, "Evil.test", NULL};
+	char *argv[] = {"dig", "+tries=1", "+edns", ("@" REMOTE4), "Evil.test", NULL};
 	char output[4096] = "";
 	unsigned int queries;
 	double ms;

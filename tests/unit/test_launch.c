@@ -430,7 +430,8 @@ static void test_place(void **state)
 static void test_not_found_for_other_user(void **state)
 {
 	struct started s;
-	char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+	const char *old = getenv("PATH");
+	char *path = strdup(old ? old : "/usr/bin:/bin");
 
 	(void)state;
 	need_root();

@@ -41,7 +41,7 @@ static unsigned int below(unsigned int n)
 	return next_random() % n;
 }
 
-#define PICK(array) array[below(sizeof(array) / sizeof(array[0]))]
+#define PICK(array) (array)[below(sizeof(array) / sizeof((array)[0]))]
 
 static const char *const labels[] = {"a", "b", "c", "d1", "_x", "com"};
 static const unsigned int ports[] = {1, 22, 79, 80, 81, 443, 444, 8000, 8999, 65535};

@@ -3,8 +3,8 @@
  * test_vectors.c - every vector through the native build of the parsers.
  *
  * What is said must be the .expect file to the byte, whatever lies behind the message in memory.
- * A TLS or HTTP stream must also be judged the same however it is cut: as bytes arrive the verdict may
- * go from `more` to the final one, once, and never elsewhere.
+ * A TLS or HTTP stream must also be judged the same however it is cut: as bytes arrive the verdict
+ * may go from `more` to the final one, once, and never elsewhere.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,8 +119,8 @@ static unsigned int check_prefixes(const struct vector *v, unsigned long *runs)
 		vector_say(v->kind, &other.out, v->bytes, early, sizeof(early));
 		if (verdict == last && strcmp(text, early) == 0)
 			continue;
-		print_error("%s: after %u of %u bytes\n%sand at the end\n%s\n", v->name, len, v->len,
-			    early, text);
+		print_error("%s: after %u of %u bytes\n%sand at the end\n%s\n", v->name, len,
+			    v->len, early, text);
 		return 1;
 	}
 	return 0;
@@ -153,9 +153,12 @@ static void heads_cut_anywhere(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(queries),	       cmocka_unit_test(answers),
-		cmocka_unit_test(hellos),	       cmocka_unit_test(heads),
-		cmocka_unit_test(hellos_cut_anywhere), cmocka_unit_test(heads_cut_anywhere),
+		cmocka_unit_test(queries),
+		cmocka_unit_test(answers),
+		cmocka_unit_test(hellos),
+		cmocka_unit_test(heads),
+		cmocka_unit_test(hellos_cut_anywhere),
+		cmocka_unit_test(heads_cut_anywhere),
 	};
 	int r;
 

@@ -41,8 +41,8 @@ struct vectors {
 #define VECTOR_SEED0 0x0706050403020100ULL
 #define VECTOR_SEED1 0x0f0e0d0c0b0a0908ULL
 
-__attribute__((noreturn, format(printf, 1, 2), unused)) static void
-vector_die(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2), unused)) static void vector_die(const char *format,
+									       ...)
 {
 	va_list args;
 
@@ -239,7 +239,7 @@ static inline void vector_judge(struct judge_work *w, enum vector_kind kind)
 }
 
 __attribute__((format(printf, 3, 4))) static inline void vector_add(char *text, size_t size,
-								     const char *format, ...)
+								    const char *format, ...)
 {
 	size_t used = strlen(text);
 	va_list args;

@@ -950,7 +950,7 @@ def tls_body_lengths():
     for n in (33, 64, 255):
         tls_bad("session-%d" % n, hello(base, session=noise("s", n)), "tls_malformed")
     good = body(base)
-    at_session, at_suites = 34, 34 + 33
+    at_suites = 34 + 33  # the session id is at 34
     at_compression = at_suites + 2 + len(SUITES)
     at_exts = at_compression + 2
 

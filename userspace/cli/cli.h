@@ -48,6 +48,12 @@ extern const struct sp_command sp_commands[];
  */
 const char *sp_cli_nearest(const char *word, const char *const *known);
 
+/*
+ * Is colour wanted on a descriptor: is it a terminal that is not "dumb", with NO_COLOR empty or not
+ * set?
+ */
+bool sp_cli_colour(int fd);
+
 /* ---- messages (message.c) ------------------------------------------------------------------- */
 
 /* From now on, messages on stderr are JSON objects, one a line: {"error":...}, {"warning":...}. */

@@ -420,11 +420,12 @@ static int make_listener(int family)
 
 static int port_of(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
 
 	if (fd < 0 || getsockname(fd, (struct sockaddr *)&address, &len))
 		return 0;
+	/* getsockname() filled it in: NOLINTNEXTLINE(clang-analyzer-core.*) */
 	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
 						  : ((struct sockaddr_in6 *)&address)->sin6_port);
 }
@@ -633,7 +634,7 @@ static void probe_answers(struct finding *finding)
 	struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct timeval patience = {.tv_sec = 1};
 	struct sp_injector *injector = NULL;
-	struct sockaddr_in from;
+	struct sockaddr_in from = {0};
 	socklen_t len = sizeof(own), from_len = sizeof(from);
 	uint8_t src[16], dst[16];
 	char got[8];
@@ -755,7 +756,7 @@ static void check_ipv6(struct doctor *doctor, struct finding *finding)
 /* ---- ways around, on this host -------------------------------------------------------------- */
 
 /* Some socket in a directory, or one or two directories down (/run/docker/containerd/...). */
-static bool has_socket(const char *path, int depth)
+static bool has_socket(const char *path, int depth) /* NOLINT(misc-no-recursion): to depth */
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -957,7 +958,7 @@ static void print_json(const struct check *check, const struct finding *finding,
 
 static int examine(bool json)
 {
-	bool colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+	bool colour = sp_cli_colour(STDOUT_FILENO);
 	unsigned int missing = 0, degraded = 0;
 	struct doctor doctor = {0};
 

@@ -170,7 +170,7 @@ static int bad_option(char *word)
 		nearest = name ? sp_cli_nearest(name, names) : NULL;
 		free(name);
 	}
-	if (nearest && strcmp(nearest, word + 2))
+	if (nearest && strcmp(nearest, word + 2) != 0)
 		sp_cli_error("run: unknown option %.60s; did you mean --%s?", word, nearest);
 	else
 		sp_cli_error("run: unknown option %.60s; see sallyport run --help",
@@ -546,6 +546,7 @@ static void stop_too(struct run *run, int number)
 	sigemptyset(&set);
 	sigaddset(&set, number);
 	raise(number);
+	/* cppcheck-suppress unreachableCode ; the signal is blocked, so raise() returns */
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
@@ -712,7 +713,8 @@ out:
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static unsigned int count_processes(const char *cgroup)
+/* With those in the cgroups below; as deep as RLIMIT_NOFILE allows. */
+static unsigned int count_processes(const char *cgroup) /* NOLINT(misc-no-recursion) */
 {
 	unsigned int count = 0;
 	char *path = NULL;
@@ -745,7 +747,7 @@ static unsigned int count_processes(const char *cgroup)
 
 static unsigned int left_behind(const struct run *run)
 {
-	struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+	struct timespec pause = {.tv_nsec = 5 * 1000L * 1000};
 
 	for (int ms = 0; ms < SETTLE_MS && sp_box_populated(run->box) == 1; ms += 5)
 		nanosleep(&pause, NULL);
@@ -781,12 +783,13 @@ static void summary_json(struct run *run, const struct sp_sandbox *c, int status
 		     "\"processes_left\":%u}}",
 		     sp_box_id(run->box), name,
 		     sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY ? "audit_only" : "enforce",
-		     status, (unsigned long long)c->decisions[SP_VERDICT_ALLOWED], (unsigned long long)c->decisions[SP_VERDICT_DENIED],
+		     status, (unsigned long long)c->decisions[SP_VERDICT_ALLOWED],
+		     (unsigned long long)c->decisions[SP_VERDICT_DENIED],
 		     (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY], run->different,
 		     (unsigned long long)c->bytes_out, (unsigned long long)c->bytes_in,
 		     (unsigned long long)c->packets_dropped, dropped,
 		     (unsigned long long)c->requests_dropped,
-		     (unsigned long long)(run->events.lost + run->unprintable), left) >= 0)
+		     (unsigned long long)run->events.lost + run->unprintable, left) >= 0)
 		sp_output_line(&run->denials, line);
 	free(line);
 	free(name);
@@ -818,8 +821,9 @@ static void summary_text(struct run *run, const struct sp_sandbox *c, int status
 		    (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY], run->different,
 		    (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
 	else if (c->decisions[SP_VERDICT_DENIED])
-		say(run, "%llu denied (%zu different), %llu allowed", (unsigned long long)c->decisions[SP_VERDICT_DENIED],
-		    run->different, (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
+		say(run, "%llu denied (%zu different), %llu allowed",
+		    (unsigned long long)c->decisions[SP_VERDICT_DENIED], run->different,
+		    (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
 	if (lost)
 		say(run, "%llu events were lost: the ring was full", (unsigned long long)lost);
 	if (left && run->options.kill_left)
@@ -846,7 +850,7 @@ static void finish(struct run *run, int status)
 		if (run->events.lost + run->unprintable)
 			sp_cli_error("%s: %llu events were not written%s%s",
 				     strcmp(events, "-") ? events : "standard output",
-				     (unsigned long long)(run->events.lost + run->unprintable),
+				     (unsigned long long)run->events.lost + run->unprintable,
 				     run->events.error ? ": " : "",
 				     run->events.error ? strerror(run->events.error) : "");
 	}
@@ -995,9 +999,7 @@ int cmd_run(int argc, char **argv)
 		sp_error_set(&err, -EIO, "standard error: %s", strerror(errno));
 		goto fail;
 	}
-	run->colour = isatty(STDERR_FILENO) && !run->options.json &&
-		      !(getenv("NO_COLOR") && *getenv("NO_COLOR")) &&
-		      strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb");
+	run->colour = !run->options.json && sp_cli_colour(STDERR_FILENO);
 	fflush(NULL);
 	status = run_in_box(run, &identity);
 	goto out;

@@ -204,7 +204,7 @@ static bool address_path(const char *address, char path[PATH_MAX])
 	const char *from;
 	size_t len;
 
-	if (!address || strncmp(address, "unix:", 5))
+	if (!address || strncmp(address, "unix:", 5) != 0)
 		return false;
 	from = address + 5;
 	if (!strncmp(from, "path=", 5))
@@ -231,7 +231,7 @@ bool sp_hidden_path(const struct sp_hidden *hidden, uid_t uid, char path[PATH_MA
 	snprintf(logind, sizeof(logind), "/run/user/%u", uid);
 	if (!access(logind, F_OK) || !runtime || *runtime != '/')
 		runtime = logind;
-	if (strncmp(hidden->path, "%r/", 3))
+	if (strncmp(hidden->path, "%r/", 3) != 0)
 		len = snprintf(path, PATH_MAX, "%s", hidden->path);
 	else
 		len = snprintf(path, PATH_MAX, "%s/%s", runtime, hidden->path + 3);
@@ -496,7 +496,8 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 				break;
 		}
 		type = strtok_r(NULL, " \n", &save);
-		if (!point || !options || !type || (strcmp(type, "cgroup2") && strcmp(type, "bpf")))
+		if (!point || !options || !type ||
+		    (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0))
 			continue;
 		unescape(point);
 		snprintf(at, PATH_MAX, "%s", point);
@@ -512,8 +513,8 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 	free(line);
 	fclose(info);
 	/*
-	 * Where sallyport says whose box is whose: a lock held there would stop every other start, and
-	 * what is written there is read by them.
+	 * Where sallyport says whose box is whose: a lock held there would stop every other start,
+	 * and what is written there is read by them.
 	 */
 	if (!r) {
 		snprintf(at, PATH_MAX, "/run/sallyport");
@@ -706,7 +707,8 @@ static int filter_sockets(scmp_filter_ctx filter)
 		args[0] = SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xfULL, (scmp_datum_t)SOCK_PACKET);
 		r = deny(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, args);
 	}
-	/* A key of type dns_resolver makes a helper of root's ask DNS, outside the sandbox (keyutils). */
+	/* A key of type dns_resolver makes a helper of root's ask DNS, outside the sandbox
+	 * (keyutils). */
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !r; i++)
 		r = deny(filter, ENOSYS, keys[i], 0, NULL);
 	/* IORING_OP_SOCKET makes sockets that no filter sees; without it programs fall back. */
@@ -883,7 +885,8 @@ static void __attribute__((noreturn)) child(const struct sp_launch *launch, int 
 	if (r)
 		fail(report, SP_STAGE_PLACE, r, NULL);
 	/* Until exec (which sets it again) no process of the target user may trace this one. */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		fail(report, SP_STAGE_PLACE, -errno, NULL);
 	/* While root: limits may have been raised above what the target user may set. */
 	r = child_restore(launch->before);
 	if (r)

@@ -82,7 +82,7 @@ int sp_launch_drop_caps(void);
  * Loads the system call filter into the caller, who must have no_new_privs set. `families`: also
  * refuse socket families and io_uring. `bpf`: also refuse bpf(). 0 or -errno.
  */
-int sp_launch_load_filter(bool families, bool bpf);
+int sp_launch_load_filter(bool sockets, bool bpf);
 
 /* ---- starting ------------------------------------------------------------------------------- */
 

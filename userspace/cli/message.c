@@ -23,6 +23,13 @@ bool sp_cli_is_json(void)
 	return json;
 }
 
+bool sp_cli_colour(int fd)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fd) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+}
+
 /* Bytes of the UTF-8 sequence at `s` (RFC 3629), or 0 if it is none. */
 static size_t utf8_len(const unsigned char *s)
 {

@@ -140,7 +140,7 @@ void sp_output_line(struct sp_output *output, const char *line)
 
 void sp_output_close(struct sp_output *output, int ms)
 {
-	struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+	struct timespec pause = {.tv_nsec = 10 * 1000L * 1000};
 
 	if (!output->buf)
 		return;

@@ -19,7 +19,7 @@ static void add(struct sp_nameservers *servers, const char *text)
 		if (!strcmp(servers->text[i], text))
 			return;
 	if (servers->len < SP_RESOLVERS_MAX)
-		strcpy(servers->text[servers->len++], text);
+		snprintf(servers->text[servers->len++], sizeof(servers->text[0]), "%s", text);
 }
 
 static void parse_address(struct sp_nameservers *servers, char *word)
@@ -53,7 +53,7 @@ int sp_resolv_parse(FILE *file, struct sp_nameservers *ret_servers)
 		char *save = NULL, *word;
 
 		/* The keyword must start the line (res_init.c, MATCH). */
-		if (strncmp(line, "nameserver", 10) || (line[10] != ' ' && line[10] != '\t'))
+		if (strncmp(line, "nameserver", 10) != 0 || (line[10] != ' ' && line[10] != '\t'))
 			continue;
 		word = strtok_r(line + 10, " \t\r\n#;", &save);
 		if (word)

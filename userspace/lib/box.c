@@ -542,8 +542,8 @@ static int cgroup_populated(const char *path)
 	return r;
 }
 
-/* Removes a cgroup with what a sandbox may have made below it. */
-static void cgroup_remove(const char *path)
+/* Removes a cgroup with what a sandbox may have made below it; as deep as RLIMIT_NOFILE allows. */
+static void cgroup_remove(const char *path) /* NOLINT(misc-no-recursion) */
 {
 	struct dirent *d;
 	DIR *dir;

@@ -138,7 +138,8 @@ static int intern_add(struct intern *t, const void *elements, uint32_t count, ui
 		}
 	}
 	if (t->len == t->size) {
-		struct slice *slices = reallocarray(t->slices, t->size * 2, sizeof(*slices));
+		struct slice *slices =
+			reallocarray(t->slices, (size_t)t->size * 2, sizeof(*slices));
 
 		if (!slices)
 			return -ENOMEM;
@@ -515,6 +516,7 @@ static int fold(struct compiler *c, uint32_t base, const struct item *items, siz
 
 static const char *suffix(const struct sp_target *target)
 {
+	/* every slot has one: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	return target->name + target->suffix;
 }
 

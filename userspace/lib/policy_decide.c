@@ -94,7 +94,7 @@ static enum nearness rule_matches(const struct sp_rule *rule, const struct sp_qu
 		if (!target_matches(target, query))
 			continue;
 		if (in_ports(rule, target, query->port))
-			near = rule->protocols & query->protocol ? NEAR_MATCH : NEAR_PROTOCOL;
+			near = (rule->protocols & query->protocol) ? NEAR_MATCH : NEAR_PROTOCOL;
 		if (near > best) {
 			best = near;
 			*ret_target = target;

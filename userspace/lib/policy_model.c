@@ -359,7 +359,7 @@ struct sp_quoted sp_quote(const char *text)
 			quoted.text[at++] = c;
 		}
 	}
-	strcpy(quoted.text + at, i < len ? "\"..." : "\"");
+	snprintf(quoted.text + at, sizeof(quoted.text) - at, "%s", i < len ? "\"..." : "\"");
 	return quoted;
 }
 

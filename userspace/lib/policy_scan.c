@@ -73,7 +73,7 @@ static char *path_text(const struct scanner *s)
 				c == '$' || (j > 0 && c >= '0' && c <= '9');
 		}
 		memcpy(key, s->text + frame->key, n);
-		strcpy(key + n, n < frame->key_len ? "..." : "");
+		snprintf(key + n, sizeof(key) - n, "%s", n < frame->key_len ? "..." : "");
 		sp_buf_add(&buf, plain ? "." : "[\"");
 		sp_buf_text(&buf, key);
 		sp_buf_add(&buf, plain ? "" : "\"]");

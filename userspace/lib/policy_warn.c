@@ -212,6 +212,7 @@ static int warn_hidden(struct warner *w, const struct sp_rule *rule, uint32_t ra
 		if (!by)
 			return 0;
 	}
+	/* a rule has a target: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	return warn(w, "%s (%s) can never match: %s (%s) answers first", rule->origin, rule->id,
 		    by->origin, by->id);
 }

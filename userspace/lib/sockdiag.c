@@ -49,7 +49,7 @@ struct sp_sockdiag {
 int sp_sockdiag_open(struct sp_sockdiag **ret_diag)
 {
 	struct timeval timeout = {.tv_sec = REPLY_TIMEOUT_MS / 1000,
-				  .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000};
+				  .tv_usec = REPLY_TIMEOUT_MS % 1000 * 1000L};
 	struct sp_sockdiag *diag;
 	int r;
 
@@ -100,6 +100,7 @@ static int ask(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
 	       const struct inet_diag_req_v2 *request, struct inet_diag_msg *found)
 {
 	char buffer[REPLY_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	/* sp_sockdiag_open() returned 0: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	unsigned int sequence = ++diag->sequence;
 	struct nlmsghdr *header;
 	ssize_t len;

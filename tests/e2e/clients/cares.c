@@ -46,5 +46,7 @@ int main(int argc, char **argv)
 		ares_process(channel, &reads, &writes);
 	}
 	ares_destroy(channel);
-	return result == ARES_SUCCESS ? 0 : result == ARES_ENOTFOUND || result == ARES_ENODATA ? 1 : 3;
+	if (result == ARES_SUCCESS)
+		return 0;
+	return result == ARES_ENOTFOUND || result == ARES_ENODATA ? 1 : 3;
 }

@@ -33,8 +33,8 @@ int main(int argc, char **argv)
 		;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (file) {
-		fprintf(file, "%lld\n", (to.tv_sec - from.tv_sec) * 1000LL +
-						(to.tv_nsec - from.tv_nsec) / 1000000);
+		fprintf(file, "%lld\n",
+			(to.tv_sec - from.tv_sec) * 1000LL + (to.tv_nsec - from.tv_nsec) / 1000000);
 		fclose(file);
 	}
 	if (WIFSIGNALED(status))
