@@ -30,7 +30,7 @@ TECHNIQUES = []
 
 
 class NotHere(Exception):
-    """This kernel cannot do it even outside: the test is skipped, and says why."""
+    """This kernel cannot do it even outside: the test is skipped, and says why. Inside it is a denial like any."""
 
 
 class Technique:
@@ -73,10 +73,11 @@ class Attempt:
     port      a port of the target's that is this technique's own; TCP and UDP are read there, and echoed
     host4/6   address of the target: evil, or in phase "allow" that of good.test, which was looked up before
     name      a name below the target's domain with the marker as a label, which resolves to host4
+    user      for `beside`: who the technique runs as, "root" or "65534"
     """
 
-    def __init__(self, item, phase, run, directory):
-        self.item, self.phase, self.directory = item, phase, directory
+    def __init__(self, item, phase, run, directory, user="root"):
+        self.item, self.phase, self.directory, self.user = item, phase, directory, user
         self.port = FIRST_PORT + item.index
         self.marker = marker(item, phase, run)
         self.allowed = phase == "allow"
