@@ -831,7 +831,8 @@ static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx
 {
 	__u8 h[5];
 
-	if (c->dport == 443)
+	/* UDP_SEGMENT beside the data: only the first of several datagrams would be looked at */
+	if (c->dport == 443 || skb->gso_size)
 		return 1;
 	if (c->payload_len < SP_QUIC_INITIAL_MIN || bpf_skb_load_bytes(skb, c->payload, h, 5))
 		return 0;
