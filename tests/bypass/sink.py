@@ -1,16 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reads what comes on a range of TCP and UDP ports of every address, and sends it back.
-
-Usage: sink.py READY-FILE FIRST-PORT COUNT
-"""
+"""Reads what comes on TCP and UDP ports of every address, and sends it back. Usage: sink.py READY-FILE PORT,PORT,..."""
 import selectors
 import socket
 import sys
 
-ready, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+ready, ports = sys.argv[1], [int(port) for port in sys.argv[2].split(",")]
 selector = selectors.DefaultSelector()
-for port in range(first, first + count):
+for port in ports:
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         sock = socket.socket(socket.AF_INET6, kind)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -12,7 +12,9 @@ servers' side.
         t.udp().sendto(t.marker, (t.host4, t.port))
 """
 import os
+import signal
 import socket
+import subprocess
 import sys
 
 SLOW = float(os.environ.get("SP_SLOW", "1"))
@@ -49,6 +51,8 @@ class Technique:
         self.users = tuple(options.pop("users", ("65534", "root")))
         # not None: it gets out, here is why, and SECURITY.md says so
         self.stated = options.pop("stated", None)
+        # False: nobody listens at t.port of the servers; `beside` does
+        self.sink = options.pop("sink", True)
         self.timeout = options.pop("timeout", 3)
         # (harness, t) -> whatever has to be outside meanwhile; a generator function, ended after the phase
         self.beside = options.pop("beside", None)
@@ -88,6 +92,19 @@ class Attempt:
     def program(self, name):
         """Path of a program that tests/bypass/build made of NAME.c."""
         return os.path.join(self.directory, "bin", name)
+
+    def run(self, name, *arguments):
+        """Runs such a program: what it printed. Exit 77 is NotHere, and anything else but 0 an error."""
+        command = [self.program(name), *[a.decode() if isinstance(a, bytes) else str(a) for a in arguments]]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = " ".join(done.stdout.split())
+        if done.returncode == 77:
+            raise NotHere(said or "this kernel has no such call")
+        if done.returncode < 0:
+            raise ChildProcessError(f"killed by {signal.Signals(-done.returncode).name}")
+        if done.returncode:
+            raise ChildProcessError(said or f"exit {done.returncode}")
+        return said
 
     def sock(self, family, kind, protocol=0):
         sock = socket.socket(family, kind, protocol)
