@@ -41,9 +41,9 @@
  *                rule) ambient. Below uid 0 nothing is left to drop as a rule; root keeps what
  *                installing packages takes.
  *  privileges    no_new_privs: set-uid programs and file capabilities give nothing back.
- *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), and the two
- *                terminal ioctls that type into the caller's shell. Late, since it forbids what
- *                earlier stages may need.
+ *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), clone3()
+ *                (a child in another cgroup), and the two terminal ioctls that type into the
+ *                caller's shell. Late, since it forbids what earlier stages may need.
  *  verify        Looks at the result as the kernel reports it, and refuses to go on if a stage did
  *                not do what its return value said.
  *  environment   HOME, USER, LOGNAME, SHELL of the new user. Signal mask, dispositions and limits
@@ -734,6 +734,13 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 	 * failing; SIGSYS is clear, and `run` says what it means.
 	 */
 	r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	/*
+	 * CLONE_INTO_CGROUP asks for write permission on the other cgroup's files, which root has, and
+	 * not whether their mount is writable. What clone3() is asked for is in memory, where no filter
+	 * looks; without it libraries use clone().
+	 */
+	if (!r)
+		r = deny(filter, ENOSYS, SCMP_SYS(clone3), 0, NULL);
 	/* Before Linux 5.16 a filter also turned a speculation mitigation on, at a cost. */
 	if (!r)
 		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
