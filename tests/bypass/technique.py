@@ -27,6 +27,8 @@ RESOLVER4, RESOLVER6 = "198.18.0.53", "2001:db8:5a11::53"
 EVIL_RESOLVER4, EVIL_RESOLVER6 = "198.18.0.54", "2001:db8:5a11::54"
 SELF4, SELF6 = "198.18.0.1", "2001:db8:5a11::1"
 FIRST_PORT = 20000
+# descriptors that every command inherits: made outside, in the client's network
+INHERITED_SOCKET, INHERITED_CGROUP = 200, 201
 
 TECHNIQUES = []
 
@@ -49,12 +51,14 @@ class Technique:
         self.policy = options.pop("policy", "default")
         self.options = tuple(options.pop("options", ()))
         self.users = tuple(options.pop("users", ("65534", "root")))
-        # not None: it gets out, here is why, and SECURITY.md says so
-        self.stated = options.pop("stated", None)
+        # it gets out, here is why, and SECURITY.md says so; {user: why} if not for each
+        stated = options.pop("stated", None) or {}
+        self.stated = stated if isinstance(stated, dict) else dict.fromkeys(self.users, stated)
         # False: nobody listens at t.port of the servers; `beside` does
         self.sink = options.pop("sink", True)
         self.timeout = options.pop("timeout", 3)
-        # (harness, t) -> whatever has to be outside meanwhile; a generator function, ended after the phase
+        # (harness, t) -> what has to be outside meanwhile: a generator function, gone on with after the phase. One
+        # that starts a sandbox of its own (harness.start) may be the whole technique
         self.beside = options.pop("beside", None)
         if options:
             raise TypeError(f"{self.id}: unknown options {sorted(options)}")
