@@ -33,29 +33,28 @@ def inherited(t):
     send(t, socket.socket(fileno=os.dup(INHERITED_SOCKET)))
 
 
-def standard(number):
+def standard(name):
     """`sallyport run` with a network socket as one of its standard files."""
     def beside(harness, t):
+        number = ("stdin", "stdout").index(name)
         program = (f"import socket; socket.socket(fileno={number}).sendto({t.marker!r}, "
                    f"({t.host4!r}, {t.port}))")
-        files = [subprocess.DEVNULL] * 3
         with harness.socket_in_client() as sock:
-            files[number] = sock.fileno()
-            subprocess.run(harness.sandboxed(t, [PYTHON, "-c", program]), stdin=files[0], stdout=files[1],
-                           stderr=files[2], check=False)
+            harness.run_sandboxed(t, harness.sandboxed(t, [PYTHON, "-c", program]), "is a network socket",
+                                  **{"stderr": subprocess.PIPE, name: sock.fileno()})
         yield
 
     return beside
 
 
-@technique("B1", "stdin", allow=False, beside=standard(0))
+@technique("B1", "stdin", allow=False, beside=standard("stdin"))
 def stdin(_):
     """a network socket as standard input"""
 
 
-@technique("B1", "stderr", allow=False, beside=standard(2))
-def stderr(_):
-    """a network socket as standard error"""
+@technique("B1", "stdout", allow=False, beside=standard("stdout"))
+def stdout(_):
+    """a network socket as standard output"""
 
 
 # ---- B2: from outside ----------------------------------------------------------------------------
@@ -418,7 +417,8 @@ def private_run(path):
         os.makedirs(directory, exist_ok=True)
         server = serving(lambda t: f"{directory}/socket", forward)(harness, t)
         next(server)
-        program = f"import socket; s = socket.socket(1, 1); s.connect('{path}/socket'); s.send({t.marker!r}); s.recv(1)"
+        program = (f"import socket; print('tried', flush=True); s = socket.socket(1, 1); s.connect('{path}/socket'); "
+                   f"s.send({t.marker!r}); s.recv(1)")
         command = harness.sandboxed(t, [PYTHON, "-c", program])
         # a /run with that directory in it: everything that is there, and it
         script = (f'new=$(mktemp -d) && mount -t tmpfs tmpfs "$new" && for d in /run/*; do '
@@ -427,8 +427,7 @@ def private_run(path):
                   f'mkdir -p "$new{path[4:]}" && mount --bind {directory} "$new{path[4:]}" && '
                   f'mount --rbind "$new" /run && exec "$@"')
         command[3:3] = ["sh", "-c", script, "sh"]
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       timeout=20 * t.wait, check=False)
+        harness.run_sandboxed(t, command, "tried")
         yield
         next(server, None)
 
@@ -655,15 +654,22 @@ def orphan(harness, t):
     program = f"""if 1:
         import os, socket, time
         s = socket.socket(2, 2)
+        print("tried", flush=True)
         if os.fork(): os._exit(0)
         os.setsid()
         while not os.path.exists({file!r}): time.sleep(0.02)
         s.sendto({t.marker!r}, ({t.host4!r}, {t.port}))
         socket.socket(2, 2).sendto({t.marker!r}, ({t.host4!r}, {t.port}))
     """
-    process = subprocess.Popen(harness.sandboxed(t, [PYTHON, "-c", program]), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(0.5 * t.wait)
+    for _ in range(3):
+        process = subprocess.Popen(harness.sandboxed(t, [PYTHON, "-c", program]), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                   start_new_session=True)
+        if process.stdout.readline() == "tried\n":
+            break
+    else:
+        raise RuntimeError("orphan: no sandbox")
+    time.sleep(0.05 * t.wait)
     if t.phase != "outside":
         process.kill()  # SIGKILL: nobody is left who could clean up, or hold up, anything
     process.wait()
