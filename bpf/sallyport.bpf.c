@@ -872,7 +872,9 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		}
 		flow_settle(f, c, SP_FLOW_OPEN);
 		f->renew = c->now + SP_SECOND_NS;
-		*(volatile __u64 *)&f->settled = hash;
+		/* whose a loopback address is may be another matter at the next datagram */
+		if (c->via != SP_VIA_LOOPBACK)
+			*(volatile __u64 *)&f->settled = hash;
 	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
 		c->reason = SP_REASON_QUIC;
