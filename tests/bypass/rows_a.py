@@ -553,6 +553,17 @@ def tun(flags, name=b"sptun%d"):
     return fd, request[:16].rstrip(b"\0").decode()
 
 
+def forwarded(t):
+    """A datagram from an address behind this host."""
+    packet = bytearray(packet4(t, datagram(t)))
+    packet[12:16] = socket.inet_aton("203.0.113.9")
+    packet[10:12] = b"\0\0"
+    total = sum(struct.unpack("!10H", packet[:20]))
+    total = (total & 0xffff) + (total >> 16)
+    packet[10:12] = struct.pack("!H", ~(total + (total >> 16)) & 0xffff)
+    return bytes(packet)
+
+
 @technique("A7", "tun", allow=False, oracle="marker")
 def tun_inject(t):
     """a packet written to a TUN device, for the kernel to forward"""
@@ -560,22 +571,32 @@ def tun_inject(t):
         fd, name = tun(1)
     except FileNotFoundError as error:
         raise NotHere("no /dev/net/tun") from error
-    forward = "/proc/sys/net/ipv4/ip_forward"
-    with open(forward, "w") as file:
-        file.write("1")
     with open("/proc/sys/net/ipv4/conf/all/rp_filter") as file:
         if file.read().strip() == "1":
             raise NotHere("rp_filter is on")
     subprocess.run(["ip", "link", "set", name, "up"], check=True, stderr=subprocess.DEVNULL)
-    packet = bytearray(packet4(t, datagram(t)))
-    packet[12:16] = socket.inet_aton("203.0.113.9")
-    packet[10:12] = b"\0\0"
-    total = sum(struct.unpack("!10H", packet[:20]))
-    total = (total & 0xffff) + (total >> 16)
-    packet[10:12] = struct.pack("!H", ~total & 0xffff)
-    os.write(fd, bytes(packet))
-    with open(forward, "w") as file:
-        file.write("0")
+    os.write(fd, forwarded(t))
+
+
+def persistent_tun(harness, t):
+    """A TUN device of the host's that has no owner, as for a virtual machine."""
+    name = f"sp{t.port}"
+    here = ["nsenter", f"--net=/run/netns/{harness.client}", "sh", "-c"]
+    done = subprocess.run([*here, f"ip tuntap add dev {name} mode tun && ip link set {name} up"], check=False,
+                          stderr=subprocess.DEVNULL)
+    yield
+    if done.returncode == 0:
+        subprocess.run([*here, f"ip link del {name}"], check=False)
+
+
+@technique("A7", "tun-of-the-host", allow=False, oracle="marker", beside=persistent_tun)
+def tun_of_the_host(t):
+    """a packet written to a TUN device of the host's that belongs to nobody: needs no capability"""
+    try:
+        fd, _ = tun(1, f"sp{t.port}".encode())
+    except FileNotFoundError as error:
+        raise NotHere("no /dev/net/tun") from error
+    os.write(fd, forwarded(t))
 
 
 @technique("A7", "address", allow=False, oracle="word")

@@ -518,6 +518,18 @@ def shared_port(t):
     sock.sendto(t.marker, ("127.0.0.1", t.port))
 
 
+@technique("B6", "listener-gone", oracle="marker", allow=False, beside=host_service("0.0.0.0"))
+def listener_gone(t):
+    """a datagram to the host's service, after a listener of its own had that address"""
+    listener, sock = t.udp(), t.udp()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", t.port))
+    sock.sendto(b"first", ("127.0.0.1", t.port))
+    listener.recv(10)
+    listener.close()
+    sock.sendto(t.marker, ("127.0.0.1", t.port))
+
+
 # ---- B7, B9: network namespaces of its own -------------------------------------------------------
 
 KEEP = ("--keep-caps",)
@@ -533,8 +545,7 @@ def nested_netns(t):
         ip addr add 203.0.113.1/24 dev {name}a
         ip link set {name}a up
         nsenter --net=/proc/$1/ns/net sh -c 'ip link set {name}b up && ip addr add 203.0.113.2/24 dev {name}b &&
-            ip route add default via 203.0.113.1'
-        echo 1 >/proc/sys/net/ipv4/ip_forward"""
+            ip route add default via 203.0.113.1'"""
     ready, go = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -555,7 +566,7 @@ def nested_netns(t):
         os.write(go[1], b".")
         os.waitpid(pid, 0)
     finally:
-        subprocess.run(["sh", "-c", f"echo 0 >/proc/sys/net/ipv4/ip_forward; ip link del {name}a"], check=False,
+        subprocess.run(["ip", "link", "del", f"{name}a"], check=False,
                        stderr=subprocess.DEVNULL)
     os.close(ready[1])
     return os.read(ready[0], 1000).decode()
@@ -785,6 +796,28 @@ writable("core-pattern", "/proc/sys/kernel/core_pattern", "core_pattern: the pro
 writable("modprobe", "/proc/sys/kernel/modprobe", "modprobe: the program that loads modules")
 writable("sysrq", "/proc/sysrq-trigger", "sysrq: to stop the machine, or kill what enforces")
 writable("uevent-helper", "/sys/kernel/uevent_helper", "uevent_helper: the program that hears of devices")
+
+
+def second_proc(harness, t):
+    """A sandbox where /proc is mounted a second time, as for a chroot."""
+    directory = f"{harness.directory}/proc-{t.port}"
+    os.makedirs(directory, exist_ok=True)
+    program = (f"import os; print('tried', flush=True); os.open('{directory}/sys/kernel/core_pattern', os.O_WRONLY); "
+               f"open('{directory}.open', 'w')")
+    command = harness.sandboxed(t, [PYTHON, "-c", program])
+    command[3:3] = ["sh", "-c", f'mount -t proc proc {directory} && exec "$@"', "sh"]
+    harness.run_sandboxed(t, command, "tried")
+    yield
+
+
+@technique("B12", "second-proc", allow=False, oracle="word", users=("root",), beside=second_proc)
+def second_proc_opened(t):
+    """core_pattern through a /proc that is mounted a second time, as for a chroot"""
+    path = f"{t.directory}/proc-{t.port}.open"
+    if not os.path.exists(path):
+        raise PermissionError(30, "read-only")
+    os.unlink(path)
+    return True
 
 
 @technique("B12", "fresh-proc", allow=False, oracle="word")
