@@ -157,10 +157,19 @@ enum {
 	O_IP_RECVERR = 11,
 	O_IP_FREEBIND = 15,
 	O_IP_TRANSPARENT = 19,
+	O_IP_ADD_MEMBERSHIP = 35,
+	O_IP_UNBLOCK_SOURCE = 37,
+	O_IP_BLOCK_SOURCE = 38,
+	O_IP_ADD_SOURCE_MEMBERSHIP = 39,
+	O_IP_MSFILTER = 41,
+	O_MCAST_JOIN_GROUP = 42, /* of either level, and so on up to */
+	O_MCAST_MSFILTER = 48,
 	O_IP_UNICAST_IF = 50,
 	O_IPV6_2292PKTOPTIONS = 6,
 	O_IPV6_UNICAST_HOPS = 16,
+	O_IPV6_JOIN_GROUP = 20,
 	O_IPV6_RECVERR = 25,
+	O_IPV6_JOIN_ANYCAST = 27,
 	O_IPV6_HOPOPTS = 54,
 	O_IPV6_RTHDRDSTOPTS = 55,
 	O_IPV6_RTHDR = 57,
@@ -187,6 +196,22 @@ static __always_inline int option_int(struct bpf_sockopt *ctx, int *value)
 	return 1;
 }
 
+/*
+ * The kernel reports multicast groups and wanted sources to the link (IGMP, MLD), on no socket of
+ * the sandbox's: 12 bytes and more of an address of one's choosing, at each join.
+ */
+static __always_inline int option_reports(const struct bpf_sockopt *ctx)
+{
+	int o = ctx->optname;
+
+	if (o >= O_MCAST_JOIN_GROUP && o <= O_MCAST_MSFILTER)
+		return 1;
+	if (ctx->level == L_IPV6)
+		return o == O_IPV6_JOIN_GROUP || o == O_IPV6_JOIN_ANYCAST;
+	return o == O_IP_ADD_MEMBERSHIP || o == O_IP_UNBLOCK_SOURCE || o == O_IP_BLOCK_SOURCE ||
+	       o == O_IP_ADD_SOURCE_MEMBERSHIP || o == O_IP_MSFILTER;
+}
+
 static __always_inline int option_denied(struct bpf_sockopt *ctx)
 {
 	int v = -1;
@@ -201,14 +226,16 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
 		/* FREEBIND: a source address that is not ours, to which answers would be sent */
 		return ctx->optname == O_IP_OPTIONS || ctx->optname == O_IP_TRANSPARENT ||
-		       ctx->optname == O_IP_FREEBIND || ctx->optname == O_IP_UNICAST_IF;
+		       ctx->optname == O_IP_FREEBIND || ctx->optname == O_IP_UNICAST_IF ||
+		       option_reports(ctx);
 	case L_IPV6:
 		if (ctx->optname == O_IPV6_UNICAST_HOPS)
 			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
 		return ctx->optname == O_IPV6_2292PKTOPTIONS || ctx->optname == O_IPV6_HOPOPTS ||
 		       ctx->optname == O_IPV6_RTHDRDSTOPTS || ctx->optname == O_IPV6_RTHDR ||
 		       ctx->optname == O_IPV6_DSTOPTS || ctx->optname == O_IPV6_TRANSPARENT ||
-		       ctx->optname == O_IPV6_FREEBIND || ctx->optname == O_IPV6_UNICAST_IF;
+		       ctx->optname == O_IPV6_FREEBIND || ctx->optname == O_IPV6_UNICAST_IF ||
+		       option_reports(ctx);
 	case L_UDP:
 		return ctx->optname == O_UDP_SEGMENT;
 	}
