@@ -924,18 +924,12 @@ def repair(t):
     sock.send(t.marker)
 
 
-@technique("A11", "ulp-tls", oracle="marker", allow=False)
+@technique("A11", "ulp-tls")
 def ulp_tls(t):
-    """kTLS: what the program writes is enciphered below it, on a port for clear text"""
-    resolve("good.test")
-    sock = t.connect(80, GOOD4)
-    missing_ulp(sock, b"tls")
-    sock.setsockopt(282, 1, struct.pack("=HH", 0x0303, 51) + bytes(40))  # SOL_TLS, TLS_TX, AES-128-GCM
-    sock.send(t.marker)
-
-
-def missing_ulp(sock, name):
+    """kTLS: a socket whose calls are those of another protocol (TCP_ULP)"""
+    sock = t.connect()
     try:
-        sock.setsockopt(TCP, 31, name)
+        sock.setsockopt(TCP, 31, b"tls")
     except FileNotFoundError as error:
-        raise NotHere(f"no {name.decode()} in this kernel") from error
+        raise NotHere("no tls in this kernel") from error
+    sock.send(t.marker)

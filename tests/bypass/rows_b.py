@@ -151,13 +151,13 @@ def neighbour_of(t):
     return int(pid), int(said)
 
 
-HAS_SOCKET = "import socket, time; s = socket.socket(2, 2); print(s.fileno(), flush=True); time.sleep(99)"
+HAS_SOCKET = "import socket, time; s = socket.socket(2, 2); print(s.fileno(), flush=True); time.sleep(9999)"
 # sends what is in its buffer, as soon as that changes
 SENDS_BUFFER = """if 1:
     import ctypes, socket, sys, time
     b = ctypes.create_string_buffer(64); s = socket.socket(2, 2); print(ctypes.addressof(b), flush=True)
     while not b.value: time.sleep(0.01)
-    s.sendto(b.value, (sys.argv[1], int(sys.argv[2]))); time.sleep(99)
+    s.sendto(b.value, (sys.argv[1], int(sys.argv[2]))); time.sleep(9999)
 """
 
 
@@ -245,12 +245,11 @@ def cgroup_parent(t):
 @technique("B3", "threads", allow=False)
 def cgroup_threads(t):
     """a thread of its own, moved by cgroup.threads"""
-    with open(f"{cgroup_mount()}/cgroup.threads", "w") as file:
-        try:
-            file.write(str(os.getpid()))
-            file.flush()
-        except OSError as error:
-            raise NotHere(f"the root takes no threads of this cgroup: {error}") from error
+    fd = os.open(f"{cgroup_mount()}/cgroup.threads", os.O_WRONLY)
+    try:
+        os.write(fd, str(os.getpid()).encode())
+    except OSError as error:
+        raise NotHere(f"the root takes no threads of this cgroup: {error}") from error
     send(t)
 
 
@@ -371,13 +370,13 @@ def setns(t):
 @technique("B3", "handle", allow=False, oracle="word")
 def handle(_):
     """a file opened by its handle, around what is mounted over it (open_by_handle_at)"""
-    mount_fd = os.open("/", os.O_RDONLY)
+    mount_fd = os.open("/dev/shm", os.O_RDONLY)
     data = ctypes.create_string_buffer(struct.pack("=Ii", 128, 0) + bytes(128))
     mount_id = ctypes.c_int()
     try:
-        calls.checked(calls.LIBC.name_to_handle_at(-100, b"/etc/passwd", data, ctypes.byref(mount_id), 0))
+        calls.checked(calls.LIBC.name_to_handle_at(-100, b"/dev/shm", data, ctypes.byref(mount_id), 0))
     except OSError as error:
-        raise NotHere(f"the root file system has no handles: {error}") from error
+        raise NotHere(f"/dev/shm has no handles: {error}") from error
     os.close(calls.syscall(calls.SYS_OPEN_BY_HANDLE_AT, mount_fd, data, os.O_RDONLY))
     return True
 
@@ -855,14 +854,14 @@ def request_key(_):
     return True
 
 
-@technique("B12", "network-mount", allow=False, oracle="word")
+@technique("B12", "network-mount", allow=False, oracle="word", timeout=10)
 def network_mount(t):
     """a file system of the network's, which the kernel speaks for"""
     directory = f"/tmp/sp-{t.marker.decode()}-{os.getpid()}"
     os.mkdir(directory)
     errors = []
     try:
-        for kind in (b"nfs", b"nfs4", b"cifs", b"9p", b"ceph", b"afs"):
+        for kind in (b"cifs", b"9p", b"ceph"):
             try:
                 mount(b"198.18.0.66:/x", directory.encode(), kind, 0, b"")
             except OSError as error:
