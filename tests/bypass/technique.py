@@ -60,6 +60,10 @@ class Technique:
         # (harness, t) -> what has to be outside meanwhile: a generator function, gone on with after the phase. One
         # that starts a sandbox of its own (harness.start) may be the whole technique
         self.beside = options.pop("beside", None)
+        # (IPv4, IPv6): the target in place of evil, outside and in phase "deny"
+        self.hosts = options.pop("hosts", None)
+        # True: what it returns in phase "deny" must be true too: it came to its last step, which was stopped
+        self.to_the_end = options.pop("to_the_end", False)
         if options:
             raise TypeError(f"{self.id}: unknown options {sorted(options)}")
 
@@ -89,7 +93,7 @@ class Attempt:
         self.port = FIRST_PORT + item.index
         self.marker = marker(item, phase, run)
         self.allowed = phase == "allow"
-        self.host4, self.host6 = (GOOD4, GOOD6) if self.allowed else (EVIL4, EVIL6)
+        self.host4, self.host6 = (GOOD4, GOOD6) if self.allowed else item.hosts or (EVIL4, EVIL6)
         self.domain = "wild.test" if self.allowed else "evil.test"
         self.name = f"{self.marker.decode()}.{self.domain}"
 
