@@ -19,7 +19,7 @@ class Capture:
         self.file = file
         self.log = open(file + ".log", "w+")
         command = ["nsenter", f"--net=/run/netns/{netns}", "tcpdump", "-Z", "root", "--immediate-mode", "-U", "-n",
-                   "-B", "8192", "-s", "0", "-i", interface, "-w", file] + ([filter] if filter else [])
+                   "-B", "32768", "-s", "65000", "-i", interface, "-w", file] + ([filter] if filter else [])
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True)
         end = time.monotonic() + 5 * SLOW
         while "listening on" not in open(file + ".log").read():
