@@ -715,6 +715,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 			f->skip = 0;
 			f->rx_next = 0;
 			f->rx_need = 0;
+			f->hello = 0;
+			f->answer = 0;
 			f->renew = c->now + SP_SECOND_NS;
 			if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
 				event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
@@ -1041,6 +1043,11 @@ int sp_ingress(struct __sk_buff *skb)
 			f->state = SP_FLOW_OPEN;
 		return 1;
 	}
+	if (f->state == SP_FLOW_TLS || f->state == SP_FLOW_TLS_DONE || f->state == SP_FLOW_SNIFF) {
+		if (f->answer == SP_ANSWER_NONE)
+			tls_answer(skb, &c, f);
+		return 1;
+	}
 	if (!(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
 		return 1;
 	if (packet_parse(skb, &c) != SP_DONE)
@@ -1125,6 +1132,8 @@ int sp_sockops(struct bpf_sock_ops *ops)
 			f->name = 0;
 			f->rx_next = 0;
 			f->rx_need = 0;
+			f->hello = 0;
+			f->answer = 0;
 			f->flags &= SP_FLOW_HOME;
 			f->heads = 0;
 		}

@@ -72,14 +72,14 @@ def record(data, kind=HANDSHAKE, version=0x0301):
 
 
 def records(data, *sizes):
-    """As records of these sizes; the last size goes on."""
-    found, at = [], 0
-    for size in list(sizes) + [sizes[-1]] * len(data):
-        if at >= len(data):
+    """As records of these sizes; the last size goes on, but for the end, where the marker stays in one piece."""
+    found, at, end = [], 0, len(data) - 16
+    for size in list(sizes) + [sizes[-1]] * end:
+        if at >= end:
             break
-        found.append(record(data[at:at + size]))
+        found.append(record(data[at:min(at + size, end)]))
         at += size
-    return b"".join(found)
+    return b"".join(found) + record(data[end:])
 
 
 def cut(data, *places):

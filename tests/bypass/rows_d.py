@@ -420,7 +420,7 @@ shape("session-empty", "no session id", lambda t: whole(t, session=b""), allow=T
 shape("ciphers-odd", "cipher suites of odd length", lambda t: hello(OURS, t.marker, ciphers=b"\x13\1\x13"))
 shape("ciphers-none", "no cipher suites", lambda t: hello(OURS, t.marker, ciphers=b""))
 shape("ciphers-name", "an extension block within the cipher suites",
-      lambda t: whole(t, ciphers=b"\x13\1\x13\2" + b"\0\0" + h.p16(h.server_name(OURS))), allow=True)
+      lambda t: whole(t, ciphers=b"\x13\1\x13\2\0" + b"\0\0" + h.p16(h.server_name(OURS))), allow=True)
 shape("compression-none", "no compression methods", lambda t: hello(OURS, t.marker, compression=b""))
 shape("compression-many", "200 compression methods with a name among them",
       lambda t: whole(t, compression=b"\0" + h.p16(h.server_name(OURS)) + b"\0" * 150), allow=True)
@@ -548,15 +548,15 @@ case("D8", "verify-pieces", "the same in two segments", lambda t: h.cut(record(w
 HRR_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
-def server_message(sock):
-    """The next ServerHello: its random."""
+def server_hellos(sock):
+    """The randoms of the ServerHellos that come."""
     data = b""
     while True:
         while len(data) >= 5 and len(data) >= 5 + (size := struct.unpack_from("!H", data, 3)[0]):
             if data[0] == h.ALERT:
                 raise OSError(f"alert {data[6]}")
             if data[0] == h.HANDSHAKE and data[5] == 2:
-                return data[11:43]
+                yield data[11:43]
             data = data[5 + size:]
         more = sock.recv(16384)
         if not more:
@@ -564,25 +564,25 @@ def server_message(sock):
         data += more
 
 
-FIRST = dict(share=False)  # a real server then asks for another hello
-
-
-def retry(name, what, first, second, allow=True, early=False):
-    """Two hellos; the marker goes behind the server's answer to the second, so it has been read."""
+def retry(name, what, first, second=lambda t: [], allow=True):
+    """Two hellos; the marker goes behind the server's answer to the second, so that has been read."""
     def function(t):
         sock = at(t, 443)
-        pieces(sock, *first(t))
-        if server_message(sock) != HRR_RANDOM:
+        for part in first(t):
+            sock.sendall(part)  # without waiting
+        answers = server_hellos(sock)
+        if next(answers) != HRR_RANDOM:
             raise OSError("the server did not ask for a second hello")
         pieces(sock, *second(t))
-        if server_message(sock) == HRR_RANDOM:
+        if next(answers) == HRR_RANDOM:
             raise OSError("the server asked again")
         pieces(sock, record(t.marker + b"x" * 20, h.DATA))
     function.__doc__ = f"second hello with another name: {what}"
     technique("D9", name, oracle="marker", allow=allow)(function)
 
 
-def one(*, after=()):
+def one(after=()):
+    """A hello without a key share: a real server then asks for another."""
     return record(hello(OURS, share=False, after=after))
 
 
@@ -590,7 +590,7 @@ def two(t, **more):
     return record(hello(who(t), **more))
 
 
-EARLY = [h.extension(h.EARLY_DATA), h.extension(45, b"\1\1")][:1]
+EARLY = [h.extension(h.EARLY_DATA)]
 WARNING = record(b"\1\x5a", h.ALERT)  # user_canceled, which TLS 1.3 passes over
 SPEC = record(b"\1", h.CCS, 0x0303)
 retry("retry", "after HelloRetryRequest", lambda t: [one()], lambda t: [two(t)])
@@ -607,18 +607,19 @@ retry("retry-records", "over records", lambda t: [one()], lambda t: [h.records(h
 retry("retry-warning", "behind a warning", lambda t: [one()], lambda t: [WARNING + two(t)], allow=False)
 retry("retry-warning-segment", "a warning in a segment before it", lambda t: [one()], lambda t: [WARNING, two(t)],
       allow=False)
-retry("early", "in the next segment, before the server has answered", lambda t: [one(), two(t)][:2], lambda t: [],
-      allow=False)
-retry("early-segment", "in the segment of the first", lambda t: [one() + two(t)], lambda t: [], allow=False)
-retry("early-record", "in the record of the first",
-      lambda t: [record(hello(OURS, share=False) + hello(who(t)))], lambda t: [], allow=False)
+retry("early", "in the next segment, before the server has answered", lambda t: [one(), two(t)], allow=False)
+retry("early-segment", "in the segment of the first", lambda t: [one() + two(t)], allow=False)
 retry("early-ccs", "behind ChangeCipherSpec, before the server has answered", lambda t: [one() + SPEC + two(t)],
-      lambda t: [], allow=False)
+      allow=False)
 retry("early-pieces", "its first bytes in the segment of the first", lambda t: h.cut(one() + two(t), len(one()) + 2),
-      lambda t: [], allow=False)
+      allow=False)
 retry("early-data", "behind early data that the server passes over", lambda t: [one(after=EARLY)],
       lambda t: [record(b"x" * 40, h.DATA) + two(t)], allow=False)
 retry("early-data-segment", "early data in a segment before it", lambda t: [one(after=EARLY)],
       lambda t: [record(b"x" * 40, h.DATA), two(t)], allow=False)
 retry("early-data-first", "behind early data in the segment of the first",
-      lambda t: [one(after=EARLY) + record(b"x" * 40, h.DATA) + two(t)], lambda t: [], allow=False)
+      lambda t: [one(after=EARLY) + record(b"x" * 40, h.DATA) + two(t)], allow=False)
+retry("early-data-next", "behind early data, before the server has answered",
+      lambda t: [one(after=EARLY), record(b"x" * 40, h.DATA) + two(t)], allow=False)
+retry("retry-share", "without a retry asked for: a first hello with a key, early data, and another hello",
+      lambda t: [record(hello(OURS, share=False, after=EARLY), ), SPEC, two(t)], allow=False)
