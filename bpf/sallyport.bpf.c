@@ -828,16 +828,45 @@ out:
 
 #define SP_QUIC_INITIAL_MIN 1200 /* bytes of a datagram with an Initial (RFC 9000 14.1) */
 
-/* QUIC long header with a version: an Initial or its like (RFC 8999 5.1). */
-static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+#define SP_UDP_SEGMENTS_MAX                                                                        \
+	128 /* of one batch (UDP_MAX_SEGMENTS of <linux/udp.h>, 6.9; 64 before) */
+
+/* A long header with a version, as of an Initial (RFC 8999 5.1)? */
+static __always_inline int long_header(struct __sk_buff *skb, __u32 off)
 {
 	__u8 h[5];
 
-	if (c->dport == 443)
-		return 1;
-	if (c->payload_len < SP_QUIC_INITIAL_MIN || bpf_skb_load_bytes(skb, c->payload, h, 5))
+	if (bpf_skb_load_bytes(skb, off, h, 5))
 		return 0;
 	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
+}
+
+/* Is one of the datagrams of a batch (UDP_SEGMENT in a control message) an Initial or its like? */
+__noinline int batch_quic(struct __sk_buff *skb, const struct sp_ctx *c, __u32 size)
+{
+	__u32 i, at = 0;
+
+	if (!c || size == 0)
+		return 1;
+	for (i = 0; i < SP_UDP_SEGMENTS_MAX; i++) {
+		if (at >= c->payload_len)
+			return 0;
+		if (long_header(skb, c->payload + at))
+			return 1;
+		at += size;
+	}
+	return at < c->payload_len;
+}
+
+static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	if (c->dport == 443)
+		return 1;
+	if (c->payload_len < SP_QUIC_INITIAL_MIN)
+		return 0;
+	if (skb->gso_size)
+		return batch_quic(skb, c, skb->gso_size);
+	return long_header(skb, c->payload);
 }
 
 /* Does the policy judge names at this destination, so that a QUIC handshake would have to be read?
