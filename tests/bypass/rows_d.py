@@ -623,3 +623,386 @@ retry("early-data-next", "behind early data, before the server has answered",
       lambda t: [one(after=EARLY), record(b"x" * 40, h.DATA) + two(t)], allow=False)
 retry("retry-share", "without a retry asked for: a first hello with a key, early data, and another hello",
       lambda t: [record(hello(OURS, share=False, after=EARLY), ), SPEC, two(t)], allow=False)
+
+
+# ---- D10, D11: other bytes than were judged
+
+DROP_FIRST = """
+import socket, struct, sys, time
+from ctypes import addressof, create_string_buffer
+# A listener whose connections lose segments with payload, by a socket filter, until the client has changed them.
+# The filter sees the packet from its TCP header on: what is longer than header and options is dropped.
+ready, port, slow = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("198.18.0.3", port))
+listener.listen(4)
+code = [(0x80, 0, 0, 0), (0x25, 0, 1, 80), (0x06, 0, 0, 0), (0x06, 0, 0, 0xffff)]
+filters = create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+program = struct.pack("HL", len(code), addressof(filters))
+listener.setsockopt(socket.SOL_SOCKET, 26, program)
+open(ready, "w").close()
+while True:
+    sock, _ = listener.accept()
+    sock.settimeout(0.15 * slow)
+    time.sleep(0.15 * slow)
+    sock.setsockopt(socket.SOL_SOCKET, 27, 0)
+    try:
+        while sock.recv(65536):
+            pass
+    except OSError:
+        pass
+    sock.close()
+"""
+BESIDE = 24000  # and the attempt's index: the port of a server of its own
+
+
+def server(script):
+    """A server in the lab, of Python text that is given READY-FILE PORT SLOW."""
+    def beside(harness, t):
+        ready = f"{t.directory}/beside-{t.item.index}.ready"
+        process = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{harness.server}", "/usr/bin/python3", "-c", script, ready,
+             str(BESIDE + t.item.index), str(SLOW)], start_new_session=True)
+        end = time.monotonic() + 10 * SLOW
+        while not os.path.exists(ready) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        yield
+        process.kill()
+        process.wait()
+        if os.path.exists(ready):
+            os.unlink(ready)
+    return beside
+
+
+lossy = server(DROP_FIRST)
+
+
+def changed(t, before, after, send):
+    """Sends a page that says `before`, and makes it say `after` while the server has not got it."""
+    memory = os.memfd_create("page")
+    os.write(memory, before)
+    page = mmap.mmap(memory, len(before))
+    sock = at(t, BESIDE + t.item.index)
+    send(sock, memory, page, len(before))
+    time.sleep(0.02)
+    page[:] = after
+    settle(sock, 2)
+
+
+def by_sendfile(sock, memory, page, length):
+    os.sendfile(sock.fileno(), memory, 0, length)
+
+
+def by_splice(sock, memory, page, length):
+    ready, out = os.pipe()
+    os.splice(memory, out, length, offset_src=0)
+    os.splice(ready, sock.fileno(), length)
+
+
+def by_vmsplice(sock, memory, page, length):
+    """The page itself, as a gift."""
+    ready, out = os.pipe()
+    address = (ctypes.c_char * length).from_buffer(page)
+    vector = struct.pack("PN", ctypes.addressof(address), length)
+    if ctypes.CDLL(None, use_errno=True).vmsplice(out, vector, 1, 8) != length:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    os.splice(ready, sock.fileno(), length)
+
+
+def by_send(sock, memory, page, length):
+    sock.sendall(page[:])
+
+
+def by_zerocopy(sock, memory, page, length):
+    sock.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+    sock.sendmsg([page], [], 0x4000000)
+
+
+PAGE_STATED = ("a page that is changed after it was judged: to an address that was allowed for this connection. "
+               "A ClientHello is compared when it is sent again; a request head is not")
+for label, what, send in (("sendfile", "sendfile()", by_sendfile), ("splice", "splice() from a file", by_splice),
+                          ("vmsplice", "vmsplice() and splice()", by_vmsplice)):
+    def tls_page(t, send=send):
+        before, after = record(hello(OURS, b"x" * 12)), record(hello(THEIRS, t.marker))
+        changed(t, before, after, send)
+
+    def http_page(t, send=send):
+        before, after = post(OURS, b"x" * 12), post(THEIRS, t.marker)
+        changed(t, before, after, send)
+    tls_page.__doc__ = f"a ClientHello sent by {what}, its page changed before it is sent again"
+    http_page.__doc__ = f"a request sent by {what}, its page changed before it is sent again"
+    technique("D10", f"tls-{label}", oracle="marker", allow=False, beside=lossy, timeout=6)(tls_page)
+    technique("D10", f"http-{label}", oracle="marker", allow=False, beside=lossy, timeout=6, stated=PAGE_STATED)(http_page)
+
+
+@technique("D10", "zerocopy", oracle="marker", allow=False, beside=lossy, timeout=6)
+def zerocopy(t):
+    """a request sent by MSG_ZEROCOPY, its page changed before it is sent again"""
+    changed(t, post(OURS, b"x" * 12), post(THEIRS, t.marker), by_zerocopy)
+
+
+@technique("D10", "zerocopy-flag", oracle="word", allow=False)
+def zerocopy_flag(t):
+    """SO_ZEROCOPY can be set"""
+    t.tcp().setsockopt(socket.SOL_SOCKET, 60, 1)
+    return True
+
+
+def low(name, what, level, option, value, row="D11"):
+    def function(t):
+        resolve(OURS)
+        v6 = level == socket.IPPROTO_IPV6
+        sock = h.unconnected(t, socket.AF_INET6 if v6 else socket.AF_INET)
+        sock.setsockopt(level, option, value)
+        sock.connect((CDN6 if v6 else h.CDN4, 443))
+        pieces(sock, record(hello(OURS, t.marker)))
+    function.__doc__ = what
+    technique(row, name, oracle="marker", allow=False)(function)
+
+
+low("ttl", "a ClientHello with TTL 1", socket.IPPROTO_IP, socket.IP_TTL, 1)
+low("ttl-byte", "a ClientHello with TTL 1, given as one byte", socket.IPPROTO_IP, socket.IP_TTL, b"\1")
+low("ttl-31", "a ClientHello with TTL 31", socket.IPPROTO_IP, socket.IP_TTL, 31)
+low("hops", "a ClientHello with hop limit 1", socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 1)
+
+
+@technique("D11", "ttl-later", oracle="marker", allow=False)
+def ttl_later(t):
+    """a connection, then TTL 1, then a ClientHello"""
+    sock = at(t, 443)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+    pieces(sock, record(hello(OURS, t.marker)))
+
+
+@technique("D11", "ttl-between", oracle="marker", allow=False)
+def ttl_between(t):
+    """an allowed ClientHello's first half with TTL 1, then the same bytes of a denied one"""
+    sock = at(t, 443)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+    pieces(sock, record(hello(OURS))[:60])
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 64)
+    pieces(sock, record(whole(t)))
+
+
+@technique("D11", "route", oracle="marker", allow=False)
+def ttl_route(t):
+    """a ClientHello whose TTL a route gives (RTAX_HOPLIMIT needs CAP_NET_ADMIN)"""
+    resolve(OURS)
+    subprocess.run(["ip", "route", "add", "198.18.0.3/32", "dev", "eth0", "hoplimit", "1"], check=True,
+                   stderr=subprocess.DEVNULL)
+    try:
+        pieces(at(t, 443), record(hello(OURS, t.marker)))
+    finally:
+        subprocess.run(["ip", "route", "del", "198.18.0.3/32", "dev", "eth0"], check=False)
+
+
+# ---- D12: HTTP
+
+def http(name, what, make, port=80, row="D12", **options):
+    case(row, name, f"HTTP: {what}", make, port=port, **options)
+
+
+def bad(name, what, make, **options):
+    """A form that is not passed whatever the name."""
+    http(name, what, lambda t: [data if isinstance(data := make(t), bytes) else data.encode()], allow=False, **options)
+
+
+def request(line="POST / HTTP/1.1", fields="", marker=b""):
+    return (f"{line}\r\n{fields}Content-Length: {len(marker)}\r\n\r\n").encode() + marker
+
+
+http("name", "the Host of somebody else at an allowed address", lambda t: [post(who(t), t.marker)])
+http("upper", "the same in upper case", lambda t: [post(who(t).upper(), t.marker)])
+http("dot", "the same with a trailing dot", lambda t: [post(who(t) + ".", t.marker)])
+http("port", "the same with a port", lambda t: [post(who(t) + ":80", t.marker)])
+http("field-case", "the same as hOST", lambda t: [post(who(t), t.marker).replace(b"Host", b"hOST")])
+http("tabs", "the same between tabs", lambda t: [post(f"\t {who(t)}\t ", t.marker)])
+http("last", "the same behind 90 other fields",
+     lambda t: [post(who(t), t.marker).replace(b"Host", b"".join(b"X-%d: x\r\n" % i for i in range(90)) + b"Host")])
+http("big", "the same behind a field of 15 KB",
+     lambda t: [post(who(t), t.marker).replace(b"Host", b"X: " + b"x" * 15000 + b"\r\nHost")])
+http("one-byte", "the same a byte at a time", lambda t: h.every(post(who(t), t.marker)[:-12], 1) + [t.marker], timeout=8)
+http("first-byte", "the same, cut behind the first byte", lambda t: h.cut(post(who(t), t.marker), 1))
+http("in-name", "the same, cut within the name", lambda t: h.cut(post(who(t), t.marker), 25, -13))
+http("last-byte", "the same, cut before the last line feed", lambda t: h.cut(post(who(t), t.marker), -13))
+http("in-line-end", "the same, cut between each CR and LF",
+     lambda t: h.cut(post(who(t), t.marker), 16, 36, -14, -13))
+http("absolute", "absolute-form with the same Host",
+     lambda t: [post(who(t), t.marker).replace(b"POST /", f"POST http://{who(t)}/".encode())])
+http("http10", "HTTP/1.0", lambda t: [post(who(t), t.marker).replace(b"1.1", b"1.0")])
+http("options", "OPTIONS *", lambda t: [post(who(t), t.marker).replace(b"POST /", b"OPTIONS *")])
+http("odd-method", "a method of its own", lambda t: [post(who(t), t.marker).replace(b"POST", b"M-SEARCH")])
+http("trace", "TRACE", lambda t: [post(who(t), t.marker).replace(b"POST", b"TRACE")])
+http("expect", "Expect: 100-continue", lambda t: [post(who(t), t.marker, "Expect: 100-continue\r\n")])
+http("query", "a name in the path and the query", lambda t: [post(who(t), t.marker).replace(b"POST /", b"POST //two.cdn.test/?http://two.cdn.test/")])
+http("two-cookies", "other fields twice", lambda t: [post(who(t), t.marker, "X: 1\r\nX: 2\r\n")])
+
+bad("absent", "no Host", lambda t: request(marker=t.marker))
+bad("absent-10", "no Host, HTTP/1.0", lambda t: request("POST / HTTP/1.0", marker=t.marker))
+bad("empty", "an empty Host", lambda t: request(fields="Host:\r\n", marker=t.marker))
+bad("blank", "a Host of blanks", lambda t: request(fields="Host: \t \r\n", marker=t.marker))
+bad("twice", "two Hosts, the allowed one first", lambda t: request(fields=f"Host: {OURS}\r\nHost: {THEIRS}\r\n", marker=t.marker))
+bad("twice-after", "two Hosts, the allowed one second",
+    lambda t: request(fields=f"Host: {THEIRS}\r\nHost: {OURS}\r\n", marker=t.marker))
+bad("twice-same", "the allowed Host twice", lambda t: request(fields=f"Host: {OURS}\r\nhost: {OURS}\r\n", marker=t.marker))
+bad("twice-far", "two Hosts, 60 fields between them",
+    lambda t: request(fields=f"Host: {OURS}\r\n" + "X: x\r\n" * 60 + f"Host: {THEIRS}\r\n", marker=t.marker))
+bad("empty-and", "an empty Host, then the allowed one", lambda t: request(fields=f"Host:\r\nHost: {OURS}\r\n", marker=t.marker))
+for label, what, value in (
+        ("comma", "a list", f"{OURS}, {THEIRS}"), ("user", "user information", f"{THEIRS}@{OURS}"),
+        ("user-after", "the allowed name as user information", f"{OURS}@{THEIRS}"), ("path", "a path", f"{OURS}/x"),
+        ("hash", "a fragment", f"{OURS}#{THEIRS}"), ("backslash", "a backslash", f"{OURS}\\{THEIRS}"),
+        ("space", "a space in it", f"{OURS} {THEIRS}"), ("tab", "a tab in it", f"{OURS}\t{THEIRS}"),
+        ("nul", "NUL in it", f"{OURS}\0.{THEIRS}"), ("delete", "a control character", f"{OURS}\x7f{THEIRS}"),
+        ("port-text", "a port that is none", f"{OURS}:{THEIRS}"), ("port-big", "port 65536", f"{OURS}:65536"),
+        ("port-two", "two ports", f"{OURS}:80:80"), ("v4", "an IPv4 literal", "198.18.0.3"),
+        ("v4-dot", "an IPv4 literal with a dot", "198.18.0.3."), ("v4-hex", "an IPv4 literal in hexadecimal", "0xc6.0x12.0.3"),
+        ("v6", "an IPv6 literal", "[2001:db8:5a11::3]"), ("v6-name", "an allowed name behind an IPv6 literal", "[::1].wild.test"),
+        ("quotes", "quotes", f'"{OURS}"'), ("scheme", "a scheme", f"http://{OURS}"),
+        ("percent", "a percent sign", "one%2ecdn.test"), ("dots", "two trailing dots", f"{OURS}.."),
+        ("below", "a name below the allowed one", f"two.{OURS}"), ("before", "more before the allowed one", f"x{OURS}"),
+        ("behind", "more behind the allowed one", f"{OURS}.evil.test"), ("long", "300 bytes", "x." * 150 + OURS)):
+    bad(f"host-{label}", f"Host: {what}", lambda t, value=value: post(value, t.marker))
+bad("utf-8", "Host: UTF-8", lambda t: post("bücher.wild.test", t.marker))
+for label, what, make in (
+        ("fold", "folded", lambda: f"Host:\r\n {OURS}\r\n"),
+        ("fold-more", "folded, with more behind", lambda: f"Host: {OURS}\r\n .evil.test\r\n"),
+        ("fold-first", "white space before the first field", lambda: f" Host: {THEIRS}\r\nHost: {OURS}\r\n"),
+        ("space-colon", "a space before the colon", lambda: f"Host : {THEIRS}\r\nHost: {OURS}\r\n"),
+        ("tab-colon", "a tab before the colon", lambda: f"Host: {OURS}\r\nHost\t: {THEIRS}\r\n"),
+        ("no-colon", "a line without a colon", lambda: f"Host: {OURS}\r\nx\r\n"),
+        ("no-name", "a field without a name", lambda: f"Host: {OURS}\r\n: x\r\n"),
+        ("bare-lf", "lines that end with LF alone", lambda: f"Host: {OURS}\nHost: {THEIRS}\r\n"),
+        ("bare-cr", "a CR within a line", lambda: f"Host: {OURS}\r\nX: x\rHost: {THEIRS}\r\n"),
+        ("crcrlf", "CR CR LF", lambda: f"Host: {OURS}\r\r\nHost: {THEIRS}\r\n"),
+        ("nul-name", "NUL in a field name", lambda: f"Host: {OURS}\r\nHo\0st: {THEIRS}\r\n"),
+        ("quoted-name", "a field name in parentheses", lambda: f"Host: {OURS}\r\n(Host): {THEIRS}\r\n"),
+        ("chunked", "chunked", lambda: f"Host: {OURS}\r\nTransfer-Encoding: chunked\r\n"),
+        ("chunked-list", "a list of transfer codings", lambda: f"Host: {OURS}\r\nTRANSFER-ENCODING: x, chunked\r\n"),
+        ("length-twice", "two lengths", lambda: f"Host: {OURS}\r\nContent-Length: 5\r\n"),
+        ("length-same", "the same length twice", lambda: f"Host: {OURS}\r\nContent-Length: 12\r\n"),
+        ("many", "more fields than the bound", lambda: f"Host: {OURS}\r\n" + "X: x\r\n" * 100)):
+    bad(f"field-{label}", f"fields: {what}", lambda t, make=make: request(fields=make(), marker=t.marker))
+for label, what, value in (
+        ("negative", "negative", "-12"), ("plus", "with a sign", "+12"), ("hex", "in hexadecimal", "0xc"),
+        ("list", "a list", "12, 12"), ("empty", "empty", ""), ("space", "with a space in it", "1 2"),
+        ("float", "with a point", "12.0"), ("under", "with an underscore, which Python reads", "1_2"),
+        ("53", "2^53 and 1", str(2 ** 53 + 1)), ("64", "2^64 and 12", str(2 ** 64 + 12)),
+        ("zeros", "with 20 zeros before it", "0" * 20 + "12")):
+    bad(f"length-{label}", f"a length {what}",
+        lambda t, value=value: f"POST / HTTP/1.1\r\nHost: {OURS}\r\nContent-Length: {value}\r\n\r\n".encode() + t.marker)
+for label, what, line in (
+        ("spaces", "two spaces", "POST  / HTTP/1.1"), ("space-after", "a space at its end", "POST / HTTP/1.1 "),
+        ("tab", "a tab for a space", "POST\t/ HTTP/1.1"), ("path-space", "a space in the path", "POST /a b HTTP/1.1"),
+        ("leading", "a leading space", " POST / HTTP/1.1"), ("09", "HTTP/0.9", "POST /"),
+        ("20", "HTTP/2.0", "POST / HTTP/2.0"), ("12", "HTTP/1.2", "POST / HTTP/1.2"), ("lower", "http/1.1", "POST / http/1.1"),
+        ("absolute", "absolute-form with another name", f"POST http://{THEIRS}/ HTTP/1.1"),
+        ("absolute-user", "absolute-form with user information", f"POST http://{OURS}@{THEIRS}/ HTTP/1.1"),
+        ("absolute-port", "absolute-form with a port that the Host has not", f"POST http://{OURS}:81/ HTTP/1.1"),
+        ("absolute-https", "absolute-form of https", f"POST https://{OURS}/ HTTP/1.1"),
+        ("absolute-ftp", "absolute-form of another scheme", f"POST ftp://{THEIRS}/ HTTP/1.1"),
+        ("absolute-empty", "absolute-form without a name", "POST http:/// HTTP/1.1"),
+        ("absolute-query", "absolute-form, the name ended by a question mark", f"POST http://{THEIRS}?{OURS}/ HTTP/1.1"),
+        ("absolute-back", "absolute-form, the name ended by a backslash", f"POST http://{OURS}\\@{THEIRS}/ HTTP/1.1"),
+        ("absolute-case", "absolute-form as HTTP://", f"POST HTTP://{THEIRS}/ HTTP/1.1"),
+        ("authority", "authority-form", f"POST {THEIRS}:80 HTTP/1.1"), ("asterisk", "asterisk-form", "POST * HTTP/1.1"),
+        ("bare", "a path without a slash", "POST x HTTP/1.1"), ("connect", "CONNECT", f"CONNECT {THEIRS}:443 HTTP/1.1"),
+        ("connect-ours", "CONNECT to the allowed name", f"CONNECT {OURS}:443 HTTP/1.1"),
+        ("long-method", "a method of 40 letters", "M" * 40 + " / HTTP/1.1"),
+        ("odd-method", "a method that is no token", "PO(ST / HTTP/1.1"), ("nul", "NUL in the path", "POST /\0 HTTP/1.1"),
+        ("pri", "HTTP/2 without TLS", "PRI * HTTP/2.0\r\n\r\nSM\r\n")):
+    bad(f"line-{label}", f"request line: {what}", lambda t, line=line: request(line, f"Host: {OURS}\r\n", t.marker))
+bad("lf", "lines that end with LF alone",
+    lambda t: f"POST / HTTP/1.1\nHost: {OURS}\nContent-Length: 12\n\n".encode() + t.marker)
+bad("cr", "lines that end with CR alone",
+    lambda t: f"POST / HTTP/1.1\rHost: {OURS}\rContent-Length: 12\r\r".encode() + t.marker)
+bad("blank-first", "an empty line before the request", lambda t: b"\r\n" + post(OURS, t.marker))
+bad("blank-lf", "a line feed before the request", lambda t: b"\n" + post(OURS, t.marker))
+bad("over", "a head of 20 KB", lambda t: post(OURS, t.marker, "X: " + "x" * 20000 + "\r\n"))
+bad("simple", "HTTP/0.9", lambda t: b"GET /" + t.marker + b"\r\n")
+bad("ssh", "another protocol on port 80", lambda t: b"SSH-2.0-" + t.marker + b"\r\n")
+bad("socks", "SOCKS5 on port 80", lambda t: b"\5\1\0" + t.marker)
+bad("get-body", "GET with a body, in which a server may read a request",
+    lambda t: post(OURS, get(THEIRS, f"X: {t.marker.decode()}\r\n")).replace(b"POST", b"GET"))
+bad("head-body", "HEAD with a body", lambda t: post(OURS, get(THEIRS, f"X: {t.marker.decode()}\r\n")).replace(b"POST", b"HEAD"))
+
+
+def later(name, what, make, **options):
+    http(f"next-{name}", f"a second request to somebody else: {what}", make, **options)
+
+
+def second(t):
+    return post(who(t), t.marker)
+
+
+later("segment", "in the next segment", lambda t: [get(OURS), second(t)])
+later("same", "in the segment of the first", lambda t: [get(OURS) + second(t)])
+later("body", "behind a body, in the same segment", lambda t: [post(OURS, b"x" * 100) + second(t)])
+later("body-segment", "behind a body, in the next segment", lambda t: [post(OURS, b"x" * 100), second(t)])
+later("body-cut", "behind a body that comes in pieces", lambda t: h.every(post(OURS, b"x" * 100), 30) + [second(t)])
+later("body-end", "its first bytes in the segment of the body's end",
+      lambda t: h.cut(post(OURS, b"x" * 100) + second(t), 70, -len(second(t)) + 5))
+later("body-none", "behind a body of no bytes", lambda t: [post(OURS, b"") + second(t)])
+later("body-big", "behind a body of 200,000 bytes", lambda t: [post(OURS, b"x" * 200000), second(t)])
+later("zeros", "behind a length with zeros before it",
+      lambda t: [post(OURS, b"x" * 12).replace(b": 12", b": 0000000000012") + second(t)])
+later("last-of-10", "the last of ten in a segment", lambda t: [get(OURS) * 9 + second(t)])
+later("pieces", "in pieces", lambda t: [get(OURS)] + h.every(second(t)[:-12], 9) + [t.marker])
+later("close", "behind one that says Connection: close", lambda t: [get(OURS, "Connection: close\r\n") + second(t)])
+later("expect", "in place of a body that was announced by Expect: 100-continue and a length of 0",
+      lambda t: [post(OURS, b"", "Expect: 100-continue\r\n"), second(t)])
+later("websocket", "behind an upgrade that the server does not agree to",
+      lambda t: [get(OURS, "Connection: Upgrade\r\nUpgrade: websocket\r\n"), second(t)])
+later("h2c", "behind an upgrade to HTTP/2",
+      lambda t: [get(OURS, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"), second(t)])
+later("many", "the last of 20 in a segment", lambda t: [get(OURS) * 19 + post(OURS, t.marker)], allow=False)
+later("garbage", "not a request", lambda t: [get(OURS), b"\x16\3\1" + t.marker], allow=False)
+later("blank", "behind an empty line", lambda t: [get(OURS), b"\r\n" + post(OURS, t.marker)], allow=False)
+later("connect", "CONNECT", lambda t: [get(OURS), b"CONNECT two.cdn.test:443 HTTP/1.1\r\n\r\n" + t.marker], allow=False)
+later("8443", "on another port", lambda t: [get(OURS), second(t)], port=8443)
+later("8443-garbage", "not a request, on another port", lambda t: [get(OURS), b"\x16\3\1" + t.marker], port=8443, allow=False)
+
+
+# ---- D12: a protocol that the server agrees to
+
+SWITCH = """
+import socket, sys
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("198.18.0.3", int(sys.argv[2])))
+listener.listen(4)
+open(sys.argv[1], "w").close()
+while True:
+    sock, _ = listener.accept()
+    try:
+        asked = sock.recv(65536)
+        # the first that was offered, as servers of HTTP/2 choose
+        chosen = b"h2c" if b"h2c" in asked else b"websocket"
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: " + chosen + b"\\r\\n\\r\\n")
+        while sock.recv(65536):
+            pass
+    except OSError:
+        pass
+    sock.close()
+"""
+
+
+def upgrade(name, what, fields, beside=SWITCH):
+    """A request for another protocol, and what that is then used for. Its pair asks for WebSocket alone."""
+    def function(t):
+        sock = at(t, BESIDE + t.item.index)
+        chosen = "Upgrade: websocket\r\n" if t.allowed else fields
+        sock.sendall(get(OURS, "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n" + chosen))
+        if not sock.recv(4096).startswith(b"HTTP/1.1 101"):
+            raise OSError("not agreed to")
+        pieces(sock, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + t.marker)
+    function.__doc__ = f"HTTP: a server agrees to HTTP/2, whose requests name others: {what}"
+    technique("D12", f"upgrade-{name}", oracle="marker", beside=server(beside))(function)
+
+
+upgrade("h2c", "h2c", "Upgrade: h2c\r\n")
+upgrade("h2c-websocket", "h2c, and WebSocket in a field of its own", "Upgrade: h2c\r\nUpgrade: websocket\r\n")
+upgrade("websocket-h2c", "WebSocket, and h2c in a field of its own", "Upgrade: websocket\r\nUpgrade: h2c\r\n")
+upgrade("list", "a list of both", "Upgrade: h2c, websocket\r\n")
+upgrade("list-after", "a list of both, WebSocket first", "Upgrade: websocket, h2c\r\n")
