@@ -592,6 +592,24 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	return c->payload_len ? SP_MORE : SP_PASS;
 }
 
+/*
+ * Would the connection end within a request head? There are servers that take the end of the stream
+ * for the end of the head, and answer it. What is no request yet, on a port where it need not be
+ * one, may end.
+ */
+__noinline int http_cut(struct __sk_buff *skb, const struct sp_flow *f)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_stream *st;
+
+	if (!sk || !f || f->state != SP_FLOW_HTTP || (f->flags & SP_FLOW_DENY_ONLY))
+		return 0;
+	st = bpf_sk_storage_get(&streams, sk, 0, 0);
+	if (!st || !st->len)
+		return 0;
+	return !(f->flags & SP_FLOW_LENIENT) || f->heads || sp_http_method(st) != SP_MORE;
+}
+
 #define SP_HEADS_MAX 16 /* request heads in one packet */
 
 __noinline int http_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,

@@ -731,6 +731,11 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		c->reason = SP_REASON_URGENT;
 		return flow_deny(skb, c, f, NULL);
 	}
+	if (c->payload_len == 0 && (c->tcp_flags & SP_TCP_FIN) && http_cut(skb, f)) {
+		c->kind = SP_EVENT_HANDSHAKE;
+		c->reason = SP_REASON_HTTP_MALFORMED;
+		return flow_deny(skb, c, f, NULL);
+	}
 	if (c->payload_len == 0) {
 		/* what carries nothing may always end a connection whose address was allowed */
 		if (f->state == SP_FLOW_DENIED && !(c->tcp_flags & SP_TCP_RST))
@@ -757,6 +762,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	c->rule = f->rule;
 	c->name = f->name;
 	r = tcp_inspect(skb, c, f, s);
+	if (r == SP_PASS && (c->tcp_flags & SP_TCP_FIN) && http_cut(skb, f))
+		r = SP_BAD(HTTP_MALFORMED);
 	if (r == SP_PASS) {
 		f->bytes_out += len;
 		if (before != SP_FLOW_DNS && c->name_len)
@@ -828,11 +835,11 @@ out:
 
 #define SP_QUIC_INITIAL_MIN 1200 /* bytes of a datagram with an Initial (RFC 9000 14.1) */
 
-#define SP_UDP_SEGMENTS_MAX                                                                        \
-	128 /* of one batch (UDP_MAX_SEGMENTS of <linux/udp.h>, 6.9; 64 before) */
+/* Datagrams of one batch: UDP_MAX_SEGMENTS of <linux/udp.h>, which is 128 since 6.9 */
+#define SP_UDP_SEGMENTS_MAX 64
 
 /* A long header with a version, as of an Initial (RFC 8999 5.1)? */
-static __always_inline int long_header(struct __sk_buff *skb, __u32 off)
+__noinline int long_header(struct __sk_buff *skb, __u32 off)
 {
 	__u8 h[5];
 
