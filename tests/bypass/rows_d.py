@@ -1006,3 +1006,30 @@ upgrade("h2c-websocket", "h2c, and WebSocket in a field of its own", "Upgrade: h
 upgrade("websocket-h2c", "WebSocket, and h2c in a field of its own", "Upgrade: websocket\r\nUpgrade: h2c\r\n")
 upgrade("list", "a list of both", "Upgrade: h2c, websocket\r\n")
 upgrade("list-after", "a list of both, WebSocket first", "Upgrade: websocket, h2c\r\n")
+
+
+def ended(name, what, data, port=80, corked=False):
+    """A head without its end, and then the end of the stream: the lab's server, which is Python's, answers it."""
+    def function(t):
+        sock = at(t, port)
+        if corked:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            sock.sendall(data)
+        else:
+            pieces(sock, data)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b""
+        while more := sock.recv(4096):
+            answer += more
+        return b"asked for" in answer.replace(f"asked for {OURS}".encode(), b"")
+    function.__doc__ = f"HTTP: a head that ends with the stream, answered by the server: {what}"
+    technique("D12", f"end-{name}", oracle="word", allow=False)(function)
+
+
+ended("host", "behind the Host", f"GET / HTTP/1.1\r\nHost: {THEIRS}\r\n".encode())
+ended("corked", "in one segment with the FIN", f"GET / HTTP/1.1\r\nHost: {THEIRS}\r\n".encode(), corked=True)
+ended("name", "within the Host's line", f"GET / HTTP/1.1\r\nHost: {THEIRS}".encode())
+ended("cr", "before the last line feed", f"GET / HTTP/1.1\r\nHost: {THEIRS}\r\n\r".encode())
+ended("line", "a request line alone", b"GET / HTTP/1.1\r\n")
+ended("09", "HTTP/0.9", b"GET /")
+ended("second", "a second request", get(OURS) + f"GET / HTTP/1.1\r\nHost: {THEIRS}\r\n".encode())
