@@ -742,6 +742,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 			f->skip = 0;
 			f->rx_next = 0;
 			f->rx_need = 0;
+			f->hello = 0;
+			f->answer = 0;
 			f->renew = c->now + SP_SECOND_NS;
 			if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
 				event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
@@ -754,6 +756,11 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		 */
 		c->kind = SP_EVENT_PACKET;
 		c->reason = SP_REASON_URGENT;
+		return flow_deny(skb, c, f, NULL);
+	}
+	if (c->payload_len == 0 && (c->tcp_flags & SP_TCP_FIN) && http_cut(skb, f)) {
+		c->kind = SP_EVENT_HANDSHAKE;
+		c->reason = SP_REASON_HTTP_MALFORMED;
 		return flow_deny(skb, c, f, NULL);
 	}
 	if (c->payload_len == 0) {
@@ -782,6 +789,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	c->rule = f->rule;
 	c->name = f->name;
 	r = tcp_inspect(skb, c, f, s);
+	if (r == SP_PASS && (c->tcp_flags & SP_TCP_FIN) && http_cut(skb, f))
+		r = SP_BAD(HTTP_MALFORMED);
 	if (r == SP_PASS) {
 		f->bytes_out += len;
 		if (before != SP_FLOW_DNS && c->name_len)
@@ -853,17 +862,45 @@ out:
 
 #define SP_QUIC_INITIAL_MIN 1200 /* bytes of a datagram with an Initial (RFC 9000 14.1) */
 
-/* QUIC long header with a version: an Initial or its like (RFC 8999 5.1). */
-static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+/* Datagrams of one batch: UDP_MAX_SEGMENTS of <linux/udp.h>, which is 128 since 6.9 */
+#define SP_UDP_SEGMENTS_MAX 64
+
+/* A long header with a version, as of an Initial (RFC 8999 5.1)? */
+__noinline int long_header(struct __sk_buff *skb, __u32 off)
 {
 	__u8 h[5];
 
-	/* UDP_SEGMENT beside the data: only the first of several datagrams would be looked at */
-	if (c->dport == 443 || skb->gso_size)
-		return 1;
-	if (c->payload_len < SP_QUIC_INITIAL_MIN || bpf_skb_load_bytes(skb, c->payload, h, 5))
+	if (bpf_skb_load_bytes(skb, off, h, 5))
 		return 0;
 	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
+}
+
+/* Is one of the datagrams of a batch (UDP_SEGMENT in a control message) an Initial or its like? */
+__noinline int batch_quic(struct __sk_buff *skb, const struct sp_ctx *c, __u32 size)
+{
+	__u32 i, at = 0;
+
+	if (!c || size == 0)
+		return 1;
+	for (i = 0; i < SP_UDP_SEGMENTS_MAX; i++) {
+		if (at >= c->payload_len)
+			return 0;
+		if (long_header(skb, c->payload + at))
+			return 1;
+		at += size;
+	}
+	return at < c->payload_len;
+}
+
+static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	if (c->dport == 443)
+		return 1;
+	if (c->payload_len < SP_QUIC_INITIAL_MIN)
+		return 0;
+	if (skb->gso_size)
+		return batch_quic(skb, c, skb->gso_size);
+	return long_header(skb, c->payload);
 }
 
 /* Does the policy judge names at this destination, so that a QUIC handshake would have to be read?
@@ -1071,6 +1108,11 @@ int sp_ingress(struct __sk_buff *skb)
 			f->state = SP_FLOW_OPEN;
 		return 1;
 	}
+	if (f->state == SP_FLOW_TLS || f->state == SP_FLOW_TLS_DONE || f->state == SP_FLOW_SNIFF) {
+		if (f->answer == SP_ANSWER_NONE)
+			tls_answer(skb, &c, f);
+		return 1;
+	}
 	if (!(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
 		return 1;
 	if (packet_parse(skb, &c) != SP_DONE)
@@ -1155,6 +1197,8 @@ int sp_sockops(struct bpf_sock_ops *ops)
 			f->name = 0;
 			f->rx_next = 0;
 			f->rx_need = 0;
+			f->hello = 0;
+			f->answer = 0;
 			f->flags &= SP_FLOW_HOME;
 			f->heads = 0;
 		}

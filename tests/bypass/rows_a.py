@@ -882,7 +882,7 @@ control("cmsg-pktinfo", "IP_PKTINFO: source address and interface beside the dat
         lambda t: struct.pack("=i4s4x", index(), socket.inet_aton(SELF4)))
 control("cmsg-pktinfo6", "IPV6_PKTINFO: source address and interface beside the data", IPV6, 50,
         lambda t: socket.inet_pton(AF_INET6, "2001:db8:5a11::1") + struct.pack("=i", index()), AF_INET6)
-control("cmsg-segment", "UDP_SEGMENT beside the data, which needs no option", UDP, 103, struct.pack("=H", 6), allow=False)
+control("cmsg-segment", "UDP_SEGMENT beside the data, which needs no option", UDP, 103, struct.pack("=H", 6))
 
 
 @technique("A11", "txtime")
