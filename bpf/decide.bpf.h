@@ -81,13 +81,20 @@ __noinline int acl_match(__u32 policy, __u32 acl_id, __u32 port, __u32 protocol,
 	return SP_MORE;
 }
 
-/* The IPv4 address that an IPv6 address embeds (NAT64, 6to4), as four bytes; 0: none. */
+/*
+ * The IPv4 address that an IPv6 address embeds, as four bytes; 0: none. NAT64 (RFC 6052), 6to4
+ * (RFC 3056), Teredo (RFC 4380; it is inverted there), v4-compatible (RFC 4291 2.5.5.1).
+ */
 static __always_inline __u32 addr_embedded(const __u8 *a)
 {
 	if (*(const __u32 *)a == bpf_htonl(0x0064ff9b) && *(const __u64 *)(a + 4) == 0)
 		return *(const __u32 *)(a + 12);
 	if (a[0] == 0x20 && a[1] == 0x02)
 		return (__u32)a[2] | (__u32)a[3] << 8 | (__u32)a[4] << 16 | (__u32)a[5] << 24;
+	if (*(const __u32 *)a == bpf_htonl(0x20010000))
+		return ~*(const __u32 *)(a + 12);
+	if (addr_high(a) == 0 && *(const __u32 *)(a + 8) == 0 && a[12]) /* not ::1 */
+		return *(const __u32 *)(a + 12);
 	return 0;
 }
 

@@ -217,10 +217,13 @@ __noinline int tls_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch
 	if (r != SP_DONE) {
 		if (f->flags & SP_FLOW_DENY_ONLY)
 			return SP_PASS;
-		if (r == SP_BAD(TLS_NOT_TLS) && (f->flags & (SP_FLOW_LENIENT | SP_FLOW_SECOND)))
+		if (r == SP_BAD(TLS_NOT_TLS) && (f->flags & (SP_FLOW_LENIENT | SP_FLOW_SECOND)) &&
+		    f->answer != SP_ANSWER_RETRY)
 			return SP_PASS;
-		if (r == SP_BAD(TLS_NO_SNI) && (f->flags & SP_FLOW_LENIENT))
+		if (r == SP_BAD(TLS_NO_SNI) && (f->flags & SP_FLOW_LENIENT)) {
+			f->hello |= SP_HELLO_READ | (s->tls.early ? SP_HELLO_EARLY : 0);
 			return SP_PASS;
+		}
 		return r;
 	}
 	if (conf->ech == SP_ECH_DENY && s->tls.ech)
@@ -245,6 +248,7 @@ __noinline int tls_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch
 	if ((f->flags & SP_FLOW_SECOND) && s->name.hash[0] != expected)
 		return SP_BAD(TLS_SECOND);
 	f->name = s->name.hash[0];
+	f->hello |= SP_HELLO_READ | (s->tls.early ? SP_HELLO_EARLY : 0);
 	return SP_PASS;
 }
 
@@ -269,11 +273,18 @@ __noinline int tls_judge(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch 
 	return tls_decide(c, f, s, in, r);
 }
 
-static __always_inline void tls_done(struct sp_flow *f)
+/*
+ * The hello may pass; but a client that announces no early data says nothing more before the server
+ * has answered: what is behind it could only be another hello. SP_PASS or a reason.
+ */
+static __always_inline int tls_done(struct sp_flow *f, const struct sp_scratch *s)
 {
+	if (f->hello == SP_HELLO_READ && f->end > s->tls.behind)
+		return SP_BAD(TLS_SECOND);
 	f->state = SP_FLOW_TLS_DONE;
 	/* what is behind the bytes that can be kept is not part of any hello */
 	f->hello_end = f->end > SP_STREAM_MAX ? SP_STREAM_MAX : f->end;
+	return SP_PASS;
 }
 
 /* A segment with payload of a flow whose hello is due. */
@@ -290,6 +301,7 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 	off = c->seq - f->base;
 	if (off > f->end)
 		return off & 0x80000000 ? SP_BAD(OVERLAP) : SP_DROP;
+	s->tls.behind = ~0u; /* until a hello was found */
 	st = stream_get(sk, c->sandbox, 0);
 	if (!st) {
 		if (off != 0)
@@ -309,8 +321,7 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 			 */
 			if (!retain(skb, c, c->payload_len))
 				return SP_BAD(STREAMS_FULL);
-			tls_done(f);
-			return SP_PASS;
+			return tls_done(f, s);
 		}
 		st = stream_get(sk, c->sandbox, 1);
 		if (!st)
@@ -335,23 +346,59 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 	if (r < 0)
 		return r;
 	f->end = off + c->payload_len;
-	if (r == SP_PASS)
-		tls_done(f);
-	return SP_PASS;
+	return r == SP_PASS ? tls_done(f, s) : SP_PASS;
 }
 
 /*
- * A segment behind an allowed hello: retransmissions of it must agree, and the first thing that the
- * client says after the server has answered may be a second hello (HelloRetryRequest, RFC
- * 8446 4.1.4), perhaps behind a ChangeCipherSpec, which must name the same host. Then the flow is
- * open. SP_MORE: it is a second hello, to be inspected.
+ * What a client says after the server's answer, if that asks for a second hello (RFC 8446 4.1.4) or
+ * cannot be told: the hello, perhaps behind a ChangeCipherSpec; or an alert, alone. SP_MORE with
+ * *skip: a hello is there; SP_PASS; SP_TLS_OVER: something else; or a reason.
+ */
+#define SP_TLS_OVER 3
+__noinline int tls_again(struct __sk_buff *skb, const struct sp_ctx *c, const struct sp_flow *f,
+			 __u32 *skip)
+{
+	__u32 n;
+	__u8 h[6] = {};
+
+	if (!c || !f || !skip)
+		return SP_BAD(NO_MEMORY);
+	n = c->payload_len;
+	if (bpf_skb_load_bytes(skb, c->payload, h, 6) && bpf_skb_load_bytes(skb, c->payload, h, 1))
+		return SP_BAD(NO_MEMORY);
+	if (h[0] == SP_TLS_CCS || h[0] == SP_TLS_ALERT) {
+		/* cut or crowded, the hello that follows would not be found */
+		if (n < 6 || h[3] != 0 || h[4] != (h[0] == SP_TLS_CCS ? 1 : 2))
+			return SP_BAD(TLS_SECOND);
+		if (h[0] == SP_TLS_ALERT)
+			return n == 7 ? SP_PASS : SP_BAD(TLS_SECOND);
+		if (n == 6)
+			return SP_PASS; /* alone in its segment: what follows is looked at */
+		*skip = 6;
+		n -= 6;
+		if (bpf_skb_load_bytes(skb, c->payload + 6, h, 6) &&
+		    bpf_skb_load_bytes(skb, c->payload + 6, h, 1))
+			return SP_BAD(NO_MEMORY);
+		if (h[0] == SP_TLS_CCS || h[0] == SP_TLS_ALERT)
+			return SP_BAD(TLS_SECOND);
+	}
+	if (h[0] == SP_TLS_HANDSHAKE && (n < 6 || h[5] == 1 || f->answer == SP_ANSWER_RETRY))
+		return SP_MORE;
+	return f->answer == SP_ANSWER_RETRY ? SP_BAD(TLS_SECOND) : SP_TLS_OVER;
+}
+
+/*
+ * A segment behind an allowed hello: retransmissions of it must agree, and nothing else is said
+ * before the server's answer, but for early data that was announced. If the answer asks for a
+ * second hello, that must come next, and name the same host. Then the flow is open.
+ * SP_MORE: it is a second hello, to be inspected.
  */
 __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
 	struct bpf_sock *sk = packet_sock(skb);
 	struct bpf_tcp_sock *tp = sk ? bpf_tcp_sock(sk) : NULL;
 	__u32 off, n, skip = 0;
-	__u8 h[6] = {};
+	int r;
 
 	if (!tp || !c || !f)
 		return SP_BAD(NO_MEMORY);
@@ -369,32 +416,28 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 			return SP_DROP;
 		}
 	}
-	if ((__s32)(tp->snd_una - (f->base + f->hello_end)) < 0)
-		return SP_PASS; /* the server has not answered: nothing retries yet */
+	if ((f->hello & SP_HELLO_READ) && f->answer == SP_ANSWER_NONE)
+		return f->hello & SP_HELLO_EARLY ? SP_PASS : SP_BAD(TLS_SECOND);
+	/* early data, then a hello: where the one ends and the other starts is not known */
+	if ((f->hello & SP_HELLO_EARLY) && f->answer != SP_ANSWER_HELLO)
+		return SP_BAD(TLS_SECOND);
+	if (f->answer != SP_ANSWER_RETRY && (__s32)(tp->snd_una - (f->base + f->hello_end)) < 0)
+		return SP_PASS; /* the hello may have to be sent again */
 	bpf_sk_storage_delete(&retained, sk);
 	stream_drop(sk, c->sandbox);
 	if (f->flags & SP_FLOW_SECOND) {
 		f->state = SP_FLOW_OPEN;
 		return SP_PASS;
 	}
-	if (c->payload_len >= 6) {
-		if (bpf_skb_load_bytes(skb, c->payload, h, 6))
-			return SP_BAD(NO_MEMORY);
-		if (h[0] == SP_TLS_CCS && h[3] == 0 && h[4] == 1) {
-			if (c->payload_len == 6)
-				return SP_PASS; /* alone in its segment: what follows is looked at
-						 */
-			skip = 6;
-		}
-	}
-	h[5] = 1;
-	if (bpf_skb_load_bytes(skb, c->payload + skip, h, 6) &&
-	    bpf_skb_load_bytes(skb, c->payload + skip, h, 1))
-		return SP_BAD(NO_MEMORY);
-	if (h[0] != SP_TLS_HANDSHAKE || h[5] != 1) {
+	r = SP_TLS_OVER;
+	if ((f->hello & SP_HELLO_READ) && f->answer != SP_ANSWER_HELLO)
+		r = tls_again(skb, c, f, &skip);
+	if (r == SP_TLS_OVER) {
 		f->state = SP_FLOW_OPEN;
 		return SP_PASS;
 	}
+	if (r != SP_MORE)
+		return r;
 	f->base = c->seq + skip;
 	f->end = 0;
 	f->hello_end = 0;
@@ -404,6 +447,36 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	c->payload_len -= skip;
 	c->seq += skip;
 	return SP_MORE;
+}
+
+/*
+ * An incoming segment of a flow with an inspector: notes what the server says first. A
+ * HelloRetryRequest is a ServerHello with a random of its own (RFC 8446 4.1.3), and has a segment's
+ * start to itself.
+ */
+__noinline int tls_answer(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
+{
+	__u64 w[2];
+	__u8 h[6];
+
+	if (!c || !f || packet_parse(skb, c) != SP_DONE || c->protocol != IPPROTO_TCP)
+		return SP_PASS;
+	if (c->tcp_flags & SP_TCP_SYN) {
+		f->rx_next = c->seq + 1;
+		c->seq += 1;
+	}
+	if (c->payload_len == 0)
+		return SP_PASS;
+	if (c->seq != f->rx_next || bpf_skb_load_bytes(skb, c->payload, h, 6) ||
+	    bpf_skb_load_bytes(skb, c->payload + 11, w, 16) || h[0] != SP_TLS_HANDSHAKE ||
+	    h[5] != 2)
+		f->answer = SP_ANSWER_UNKNOWN;
+	else if (w[0] == SP_WORD(0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11) &&
+		 w[1] == SP_WORD(0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91))
+		f->answer = SP_ANSWER_RETRY;
+	else
+		f->answer = SP_ANSWER_HELLO;
+	return SP_PASS;
 }
 
 /* ---- HTTP ----------------------------------------------------------------------------------- */
@@ -517,6 +590,24 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	c->payload += used;
 	c->payload_len -= used;
 	return c->payload_len ? SP_MORE : SP_PASS;
+}
+
+/*
+ * Would the connection end within a request head? There are servers that take the end of the stream
+ * for the end of the head, and answer it. What is no request yet, on a port where it need not be
+ * one, may end.
+ */
+__noinline int http_cut(struct __sk_buff *skb, const struct sp_flow *f)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_stream *st;
+
+	if (!sk || !f || f->state != SP_FLOW_HTTP || (f->flags & SP_FLOW_DENY_ONLY))
+		return 0;
+	st = bpf_sk_storage_get(&streams, sk, 0, 0);
+	if (!st || !st->len)
+		return 0;
+	return !(f->flags & SP_FLOW_LENIENT) || f->heads || sp_http_method(st) != SP_MORE;
 }
 
 #define SP_HEADS_MAX 16 /* request heads in one packet */

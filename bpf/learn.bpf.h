@@ -117,6 +117,8 @@ __noinline int ptr_label(const struct sp_name *n, __u32 i, __u32 hex)
 	len = n->wire[pos & 0xff];
 	if (len < 1 || len > 3 || (hex && len != 1))
 		return -1;
+	if (len > 1 && n->wire[(pos + 1) & 0xff] == '0')
+		return -1; /* one address, one name: zeros in front would choose among several */
 	for (j = 0; j < 3; j++) {
 		__u32 ch;
 
@@ -133,18 +135,20 @@ __noinline int ptr_label(const struct sp_name *n, __u32 i, __u32 hex)
 	return v > 255 ? -1 : (int)v;
 }
 
-/* The zone under which the labels stand: "in-addr.arpa" or "ip6.arpa", as wire words at
- * n->start[i]. */
-static __always_inline int ptr_zone(const struct sp_name *n, __u32 i, __u64 first, __u64 mask,
-				    __u64 second)
+/*
+ * The zone under which the labels stand: "in-addr.arpa" or "ip6.arpa", as wire words at
+ * n->start[i]; of the second word only the bytes of `mask` count, the root byte the last of them.
+ */
+static __always_inline int ptr_zone(const struct sp_name *n, __u32 i, __u64 first, __u64 second,
+				    __u64 mask)
 {
 	__u32 pos;
 
 	if (i >= SP_LABELS_MAX)
 		return 0;
 	pos = n->start[i];
-	return (sp_load64(&n->wire[pos & 0xff]) & mask) == (first & mask) &&
-	       (!second || (sp_load64(&n->wire[(pos + 8) & 0xff]) & 0xffffffffffffULL) == second);
+	return sp_load64(&n->wire[pos & 0xff]) == first &&
+	       (sp_load64(&n->wire[(pos + 8) & 0xff]) & mask) == second;
 }
 
 /* May the reverse name in s->name be asked for: is it that of an address this sandbox has learned?
@@ -160,8 +164,8 @@ __noinline int ptr_allowed(const struct sp_ctx *c, const struct sp_scratch *s)
 		return 0;
 	slot = c->sandbox;
 	if (s->name.labels == 6 &&
-	    ptr_zone(&s->name, 4, SP_WORD(7, 'i', 'n', '-', 'a', 'd', 'd', 'r'), ~0ULL,
-		     SP_WORD(4, 'a', 'r', 'p', 'a', 0, 0, 0))) {
+	    ptr_zone(&s->name, 4, SP_WORD(7, 'i', 'n', '-', 'a', 'd', 'd', 'r'),
+		     SP_WORD(4, 'a', 'r', 'p', 'a', 0, 0, 0), 0xffffffffffffULL)) {
 		a.addr[10] = 0xff;
 		a.addr[11] = 0xff;
 		for (i = 0; i < 4; i++) {
@@ -171,7 +175,8 @@ __noinline int ptr_allowed(const struct sp_ctx *c, const struct sp_scratch *s)
 			a.addr[15 - i] = v;
 		}
 	} else if (s->name.labels == 34 &&
-		   ptr_zone(&s->name, 32, SP_WORD(3, 'i', 'p', '6', 4, 'a', 'r', 'p'), ~0ULL, 0)) {
+		   ptr_zone(&s->name, 32, SP_WORD(3, 'i', 'p', '6', 4, 'a', 'r', 'p'),
+			    SP_WORD('a', 0, 0, 0, 0, 0, 0, 0), 0xffffULL)) {
 		for (i = 0; i < 16; i++) {
 			v = ptr_label(&s->name, 2 * i, 1);
 			w = ptr_label(&s->name, 2 * i + 1, 1);
@@ -288,8 +293,9 @@ __noinline int addr_special(const struct sp_dns *d)
 	a = d->address;
 	if (addr_is_v4(a))
 		return v4_special(*(const __u32 *)(a + 12));
-	if (addr_high(a) == 0 && *(const __u32 *)(a + 8) == 0)
-		return 1; /* ::/96: unspecified, loopback, v4-compatible */
+	if (addr_high(a) == 0)
+		return 1; /* ::/64: unspecified, loopback, v4-compatible, v4-translated (RFC 2765)
+			   */
 	if ((a[0] & 0xfe) == 0xfc || a[0] == 0xff)
 		return 1; /* unique local, multicast */
 	if (a[0] == 0xfe && a[1] & 0x80)

@@ -52,6 +52,9 @@ enum sp_flow_state {
 #define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once it gets a 101 */
 
 /* What is known of a socket. Written on creation, on connect and by the packet path. */
+enum { SP_HELLO_READ = 1, SP_HELLO_EARLY = 2 /* early data may follow it at once */ };
+enum { SP_ANSWER_NONE, SP_ANSWER_HELLO, SP_ANSWER_RETRY, SP_ANSWER_UNKNOWN };
+
 struct sp_flow {
 	__u64 cgroup;	  /* of the sandbox that made the socket */
 	__u32 generation; /* of the policy that the state was decided under; 0: undecided */
@@ -82,8 +85,11 @@ struct sp_flow {
 	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only
 	 * ever set: flags are read, changed and written by several threads */
 	__u8 tainted;
-	__u8 heads; /* HTTP: a head was seen on this connection */
-	__u8 zero[6];
+	__u8 heads;  /* HTTP: a head was seen on this connection */
+	__u8 hello;  /* TLS: SP_HELLO_*, of the first hello */
+	__u8 answer; /* TLS: SP_ANSWER_*, what the server said first. Set on the way in, where flags
+		      * are not */
+	__u8 zero[4];
 };
 
 struct {

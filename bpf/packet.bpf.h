@@ -12,6 +12,7 @@
 
 #include "scratch.bpf.h"
 
+#define SP_TCP_FIN 0x01u
 #define SP_TCP_SYN 0x02u
 #define SP_TCP_RST 0x04u
 #define SP_TCP_ACK 0x10u

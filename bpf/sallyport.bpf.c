@@ -154,10 +154,19 @@ enum {
 	O_IP_RECVERR = 11,
 	O_IP_FREEBIND = 15,
 	O_IP_TRANSPARENT = 19,
+	O_IP_ADD_MEMBERSHIP = 35,
+	O_IP_UNBLOCK_SOURCE = 37,
+	O_IP_BLOCK_SOURCE = 38,
+	O_IP_ADD_SOURCE_MEMBERSHIP = 39,
+	O_IP_MSFILTER = 41,
+	O_MCAST_JOIN_GROUP = 42, /* of either level, and so on up to */
+	O_MCAST_MSFILTER = 48,
 	O_IP_UNICAST_IF = 50,
 	O_IPV6_2292PKTOPTIONS = 6,
 	O_IPV6_UNICAST_HOPS = 16,
+	O_IPV6_JOIN_GROUP = 20,
 	O_IPV6_RECVERR = 25,
+	O_IPV6_JOIN_ANYCAST = 27,
 	O_IPV6_HOPOPTS = 54,
 	O_IPV6_RTHDRDSTOPTS = 55,
 	O_IPV6_RTHDR = 57,
@@ -184,6 +193,22 @@ static __always_inline int option_int(struct bpf_sockopt *ctx, int *value)
 	return 1;
 }
 
+/*
+ * The kernel reports multicast groups and wanted sources to the link (IGMP, MLD), on no socket of
+ * the sandbox's: 12 bytes and more of an address of one's choosing, at each join.
+ */
+static __always_inline int option_reports(const struct bpf_sockopt *ctx)
+{
+	int o = ctx->optname;
+
+	if (o >= O_MCAST_JOIN_GROUP && o <= O_MCAST_MSFILTER)
+		return 1;
+	if (ctx->level == L_IPV6)
+		return o == O_IPV6_JOIN_GROUP || o == O_IPV6_JOIN_ANYCAST;
+	return o == O_IP_ADD_MEMBERSHIP || o == O_IP_UNBLOCK_SOURCE || o == O_IP_BLOCK_SOURCE ||
+	       o == O_IP_ADD_SOURCE_MEMBERSHIP || o == O_IP_MSFILTER;
+}
+
 static __always_inline int option_denied(struct bpf_sockopt *ctx)
 {
 	int v = -1;
@@ -198,14 +223,16 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
 		/* FREEBIND: a source address that is not ours, to which answers would be sent */
 		return ctx->optname == O_IP_OPTIONS || ctx->optname == O_IP_TRANSPARENT ||
-		       ctx->optname == O_IP_FREEBIND || ctx->optname == O_IP_UNICAST_IF;
+		       ctx->optname == O_IP_FREEBIND || ctx->optname == O_IP_UNICAST_IF ||
+		       option_reports(ctx);
 	case L_IPV6:
 		if (ctx->optname == O_IPV6_UNICAST_HOPS)
 			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
 		return ctx->optname == O_IPV6_2292PKTOPTIONS || ctx->optname == O_IPV6_HOPOPTS ||
 		       ctx->optname == O_IPV6_RTHDRDSTOPTS || ctx->optname == O_IPV6_RTHDR ||
 		       ctx->optname == O_IPV6_DSTOPTS || ctx->optname == O_IPV6_TRANSPARENT ||
-		       ctx->optname == O_IPV6_FREEBIND || ctx->optname == O_IPV6_UNICAST_IF;
+		       ctx->optname == O_IPV6_FREEBIND || ctx->optname == O_IPV6_UNICAST_IF ||
+		       option_reports(ctx);
 	case L_UDP:
 		return ctx->optname == O_UDP_SEGMENT;
 	}
@@ -707,6 +734,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 			f->skip = 0;
 			f->rx_next = 0;
 			f->rx_need = 0;
+			f->hello = 0;
+			f->answer = 0;
 			f->renew = c->now + SP_SECOND_NS;
 			if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
 				event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
@@ -719,6 +748,11 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		 */
 		c->kind = SP_EVENT_PACKET;
 		c->reason = SP_REASON_URGENT;
+		return flow_deny(skb, c, f, NULL);
+	}
+	if (c->payload_len == 0 && (c->tcp_flags & SP_TCP_FIN) && http_cut(skb, f)) {
+		c->kind = SP_EVENT_HANDSHAKE;
+		c->reason = SP_REASON_HTTP_MALFORMED;
 		return flow_deny(skb, c, f, NULL);
 	}
 	if (c->payload_len == 0) {
@@ -747,6 +781,8 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	c->rule = f->rule;
 	c->name = f->name;
 	r = tcp_inspect(skb, c, f, s);
+	if (r == SP_PASS && (c->tcp_flags & SP_TCP_FIN) && http_cut(skb, f))
+		r = SP_BAD(HTTP_MALFORMED);
 	if (r == SP_PASS) {
 		f->bytes_out += len;
 		if (before != SP_FLOW_DNS && c->name_len)
@@ -818,16 +854,45 @@ out:
 
 #define SP_QUIC_INITIAL_MIN 1200 /* bytes of a datagram with an Initial (RFC 9000 14.1) */
 
-/* QUIC long header with a version: an Initial or its like (RFC 8999 5.1). */
-static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+/* Datagrams of one batch: UDP_MAX_SEGMENTS of <linux/udp.h>, which is 128 since 6.9 */
+#define SP_UDP_SEGMENTS_MAX 64
+
+/* A long header with a version, as of an Initial (RFC 8999 5.1)? */
+__noinline int long_header(struct __sk_buff *skb, __u32 off)
 {
 	__u8 h[5];
 
-	if (c->dport == 443)
-		return 1;
-	if (c->payload_len < SP_QUIC_INITIAL_MIN || bpf_skb_load_bytes(skb, c->payload, h, 5))
+	if (bpf_skb_load_bytes(skb, off, h, 5))
 		return 0;
 	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
+}
+
+/* Is one of the datagrams of a batch (UDP_SEGMENT in a control message) an Initial or its like? */
+__noinline int batch_quic(struct __sk_buff *skb, const struct sp_ctx *c, __u32 size)
+{
+	__u32 i, at = 0;
+
+	if (!c || size == 0)
+		return 1;
+	for (i = 0; i < SP_UDP_SEGMENTS_MAX; i++) {
+		if (at >= c->payload_len)
+			return 0;
+		if (long_header(skb, c->payload + at))
+			return 1;
+		at += size;
+	}
+	return at < c->payload_len;
+}
+
+static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	if (c->dport == 443)
+		return 1;
+	if (c->payload_len < SP_QUIC_INITIAL_MIN)
+		return 0;
+	if (skb->gso_size)
+		return batch_quic(skb, c, skb->gso_size);
+	return long_header(skb, c->payload);
 }
 
 /* Does the policy judge names at this destination, so that a QUIC handshake would have to be read?
@@ -864,7 +929,9 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		}
 		flow_settle(f, c, SP_FLOW_OPEN);
 		f->renew = c->now + SP_SECOND_NS;
-		*(volatile __u64 *)&f->settled = hash;
+		/* whose a loopback address is may be another matter at the next datagram */
+		if (c->via != SP_VIA_LOOPBACK)
+			*(volatile __u64 *)&f->settled = hash;
 	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
 		c->reason = SP_REASON_QUIC;
@@ -1036,7 +1103,7 @@ int sp_ingress(struct __sk_buff *skb)
 	struct sp_scratch *s;
 	struct sp_flow *f;
 	struct sp_ctx c;
-	int upgrade, r;
+	int upgrade, hello, r;
 	__u32 i;
 
 	if (!sk)
@@ -1052,7 +1119,10 @@ int sp_ingress(struct __sk_buff *skb)
 	}
 	f->bytes_in += skb->len;
 	upgrade = f->state == SP_FLOW_HTTP && (!f->rx_next || (f->flags & SP_FLOW_UPGRADE));
-	if (!upgrade && !(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
+	hello = (f->state == SP_FLOW_TLS || f->state == SP_FLOW_TLS_DONE ||
+		 f->state == SP_FLOW_SNIFF) &&
+		f->answer == SP_ANSWER_NONE;
+	if (!upgrade && !hello && !(f->flags & SP_FLOW_ASKED) && f->state != SP_FLOW_DNS)
 		return 1;
 	__builtin_memset(&c, 0, sizeof(c));
 	if (upgrade) {
@@ -1076,6 +1146,10 @@ int sp_ingress(struct __sk_buff *skb)
 		    *(__u64 *)h == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
 		    *(__u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0))
 			f->state = SP_FLOW_OPEN;
+		return 1;
+	}
+	if (hello) {
+		tls_answer(skb, &c, f);
 		return 1;
 	}
 	if (packet_parse(skb, &c) != SP_DONE)
@@ -1160,6 +1234,8 @@ int sp_sockops(struct bpf_sock_ops *ops)
 			f->name = 0;
 			f->rx_next = 0;
 			f->rx_need = 0;
+			f->hello = 0;
+			f->answer = 0;
 			f->flags &= SP_FLOW_HOME;
 			f->heads = 0;
 		}

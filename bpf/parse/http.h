@@ -452,10 +452,10 @@ SP_INLINE int sp_http_field(const struct sp_stream *s, struct sp_http *h)
 	    (b & 0xffff) == SP_WORD('o', 'n', 0, 0, 0, 0, 0, 0))
 		h->has_connection = 1;
 	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0)) {
+		/* WebSocket (RFC 6455) goes on with the host that was named; h2c, say, names
+		 * others. Where both are offered, in two fields, the server may choose. */
+		h->websocket = !h->has_upgrade && sp_http_websocket(s, h);
 		h->has_upgrade = 1;
-		/* WebSocket (RFC 6455) goes on with the host that was named; h2c, say, names others
-		 */
-		h->websocket = sp_http_websocket(s, h);
 	}
 	return SP_MORE;
 }

@@ -18,14 +18,17 @@
 #define SP_TLS_RECORD_MAX 16384u
 #define SP_TLS_HANDSHAKE 22u
 #define SP_TLS_CCS 20u
+#define SP_TLS_ALERT 21u
 
 struct sp_tls {
 	__u32 off; /* cursor in the buffer that holds the handshake message */
 	__u32 end; /* end of the hello in it */
 	__u32 sni; /* offset of the name in it; 0: none seen */
 	__u32 sni_len;
-	__u8 ech; /* an encrypted ClientHello extension is there */
-	__u8 zero[3];
+	__u8 ech;   /* an encrypted ClientHello extension is there */
+	__u8 early; /* early data is announced (RFC 8446 4.2.10) */
+	__u8 zero[2];
+	__u32 behind; /* offset in the stream of what comes behind the hello */
 	/* sp_tls_join() */
 	__u32 src, dst, left;
 };
@@ -85,6 +88,7 @@ SP_STEP int sp_tls_start(const struct sp_stream *s, struct sp_tls *t)
 		return SP_MORE;
 	t->off = SP_TLS_RECORD;
 	t->end = SP_TLS_RECORD + 4 + hello;
+	t->behind = t->end;
 	return SP_DONE;
 }
 
@@ -172,6 +176,7 @@ SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct
 	if (r == SP_DONE) {
 		out->len = t->dst;
 		t->off = 0;
+		t->behind = t->src - (t->dst - t->end);
 	} else if (r == SP_MORE && s->len >= SP_STREAM_MAX) {
 		return SP_BAD(TLS_TOO_LONG);
 	}
@@ -188,6 +193,7 @@ SP_STEP int sp_tls_body(const struct sp_stream *s, struct sp_tls *t)
 	t->sni = 0;
 	t->sni_len = 0;
 	t->ech = 0;
+	t->early = 0;
 	off = t->off + 4 + 2 + 32; /* header, version, random */
 	if (off + 1 > t->end)
 		return SP_BAD(TLS_MALFORMED);
@@ -246,6 +252,8 @@ SP_STEP int sp_tls_extension(const struct sp_stream *s, struct sp_tls *t)
 		t->sni_len = len - 5;
 	} else if (type == 0xfe0d) {
 		t->ech = 1;
+	} else if (type == 42) {
+		t->early = 1;
 	}
 	t->off = off + 4 + len;
 	return SP_MORE;

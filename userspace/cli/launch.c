@@ -30,9 +30,9 @@
  *                   delegated subtree, cannot write itself out (B3);
  *                 - every bpffs is covered: root owns the pins, and removing a pinned link opens
  *                   the sandbox;
- *                 - for a root sandbox, /proc/sys and sysrq-trigger are read-only: core_pattern
- *                   and modprobe name programs that the kernel starts outside, with no capability
- *                   asked for.
+ *                 - for a root sandbox, sys and sysrq-trigger of every /proc, and uevent_helper,
+ *                   are read-only: core_pattern, modprobe and the like name programs that the
+ *                   kernel starts outside, with no capability asked for.
  *                It must not change what the host sees: propagation is cut first. A nested user
  *                namespace cannot take these mounts off again; the kernel locks them.
  *  bounding      Capabilities leave the bounding set. Before `user`: it takes CAP_SETPCAP.
@@ -41,9 +41,9 @@
  *                rule) ambient. Below uid 0 nothing is left to drop as a rule; root keeps what
  *                installing packages takes.
  *  privileges    no_new_privs: set-uid programs and file capabilities give nothing back.
- *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), and the two
- *                terminal ioctls that type into the caller's shell. Late, since it forbids what
- *                earlier stages may need.
+ *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), clone3()
+ *                (a child in another cgroup), and the two terminal ioctls that type into the
+ *                caller's shell. Late, since it forbids what earlier stages may need.
  *  verify        Looks at the result as the kernel reports it, and refuses to go on if a stage did
  *                not do what its return value said.
  *  environment   HOME, USER, LOGNAME, SHELL of the new user. Signal mask, dispositions and limits
@@ -66,6 +66,7 @@
 #include <linux/audit.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/if_tun.h>
 #include <linux/magic.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
@@ -471,8 +472,54 @@ static unsigned long mount_flags(char *options)
 	return flags;
 }
 
-/* cgroup2: read-only. bpf: covered. proc(5) has the fields of mountinfo. */
-static int guard_kernel_mounts(char at[PATH_MAX])
+/*
+ * What a root command could write to have a program started outside, with no capability asked for:
+ * core_pattern, modprobe and more in sys; uevent_helper, where the kernel has it. `root` is what of
+ * the file system is mounted at `point`: all of it, or a part.
+ */
+static int guard_helpers(const char *type, const char *root, const char *point, unsigned long flags)
+{
+	static const struct {
+		const char *type, *path;
+	} paths[] = {
+		{"proc", "/sys"},
+		{"proc", "/sysrq-trigger"},
+		{"sysfs", "/kernel/uevent_helper"},
+	};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		char path[PATH_MAX];
+		int r;
+
+		if (strcmp(type, paths[i].type))
+			continue;
+		if (strcmp(root, "/")) {
+			/* a part: of sys, or the whole way to one of these */
+			if (strncmp(root, paths[i].path, strlen(paths[i].path)))
+				continue;
+			r = remount_read_only(point, flags);
+			if (r)
+				return r;
+			continue;
+		}
+		snprintf(path, sizeof(path), "%s%s", point, paths[i].path);
+		if (mount(path, path, NULL, MS_BIND, NULL)) {
+			if (errno == ENOENT)
+				continue;
+			return -errno;
+		}
+		r = remount_read_only(path, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * cgroup2: read-only. bpf: covered. For a root command, proc and sysfs as above, wherever they are
+ * mounted. proc(5) has the fields of mountinfo.
+ */
+static int guard_kernel_mounts(bool helpers, char at[PATH_MAX])
 {
 	FILE *info = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
@@ -482,13 +529,15 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 	if (!info)
 		return -errno;
 	while (!r && getline(&line, &size, info) > 0) {
-		char *save = NULL, *point = NULL, *options = NULL, *type = NULL;
+		char *save = NULL, *root = NULL, *point = NULL, *options = NULL, *type = NULL;
 		struct statfs fs;
 		int field = 0;
 
 		for (char *word = strtok_r(line, " \n", &save); word;
 		     word = strtok_r(NULL, " \n", &save), field++) {
-			if (field == 4)
+			if (field == 3)
+				root = word;
+			else if (field == 4)
 				point = word;
 			else if (field == 5)
 				options = word;
@@ -496,9 +545,11 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 				break;
 		}
 		type = strtok_r(NULL, " \n", &save);
-		if (!point || !options || !type ||
-		    (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0))
+		if (!root || !point || !options || !type ||
+		    (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0 &&
+		     strcmp(type, "proc") != 0 && strcmp(type, "sysfs") != 0))
 			continue;
+		unescape(root);
 		unescape(point);
 		snprintf(at, PATH_MAX, "%s", point);
 		/* Another file system on top (or an unreachable place): nobody gets there by path.
@@ -509,6 +560,8 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 			r = remount_read_only(point, mount_flags(options));
 		else if (!strcmp(type, "bpf") && fs.f_type == BPF_FS_MAGIC)
 			r = cover_directory(point, false);
+		else if (helpers && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC))
+			r = guard_helpers(type, root, point, mount_flags(options));
 	}
 	free(line);
 	fclose(info);
@@ -521,26 +574,6 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 		r = cover_directory(at, false);
 	}
 	return r;
-}
-
-static int guard_proc(char at[PATH_MAX])
-{
-	static const char *const paths[] = {"/proc/sys", "/proc/sysrq-trigger"};
-
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		int r;
-
-		snprintf(at, PATH_MAX, "%s", paths[i]);
-		if (mount(paths[i], paths[i], NULL, MS_BIND, NULL)) {
-			if (errno == ENOENT)
-				continue;
-			return -errno;
-		}
-		r = remount_read_only(paths[i], MS_NOSUID | MS_NODEV | MS_NOEXEC);
-		if (r)
-			return r;
-	}
-	return 0;
 }
 
 /* A working directory in a covered place would still lead to what is below the cover. */
@@ -571,9 +604,7 @@ static int child_mounts(const struct sp_launch *launch, uid_t uid, char at[PATH_
 		return -errno;
 	r = hide_paths(launch, uid, at);
 	if (!r && launch->enforce)
-		r = guard_kernel_mounts(at);
-	if (!r && launch->enforce && uid == 0 && !launch->keep_caps)
-		r = guard_proc(at);
+		r = guard_kernel_mounts(uid == 0 && !launch->keep_caps, at);
 	if (!r && launch->enforce) {
 		snprintf(at, PATH_MAX, "working directory");
 		r = leave_covered();
@@ -720,11 +751,14 @@ static int filter_sockets(scmp_filter_ctx filter)
 int sp_launch_load_filter(bool sockets, bool bpf)
 {
 	/*
+	 * A packet written to a TUN device passes no hook, and a device that exists and has no
+	 * owner can be attached to without any capability.
+	 *
 	 * TIOCSTI types into the terminal that sallyport was started from, TIOCLINUX pastes into a
 	 * console: what is typed there runs outside, as soon as the shell reads it. The command is
 	 * an unsigned int (CVE-2019-7303 in a peer was a 64-bit comparison here).
 	 */
-	static const unsigned int ioctls[] = {TIOCSTI, TIOCLINUX};
+	static const unsigned int ioctls[] = {TIOCSTI, TIOCLINUX, TUNSETIFF};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	int r;
 
@@ -736,6 +770,13 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 	 * failing; SIGSYS is clear, and `run` says what it means.
 	 */
 	r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	/*
+	 * CLONE_INTO_CGROUP asks for write permission on the other cgroup's files, which root has,
+	 * and not whether their mount is writable. What clone3() is asked for is in memory, where
+	 * no filter looks; without it libraries use clone().
+	 */
+	if (!r)
+		r = deny(filter, ENOSYS, SCMP_SYS(clone3), 0, NULL);
 	/* Before Linux 5.16 a filter also turned a speculation mitigation on, at a cost. */
 	if (!r)
 		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
@@ -747,6 +788,8 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 		struct scmp_arg_cmp arg =
 			SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW32, (scmp_datum_t)ioctls[i]);
 
+		if (ioctls[i] == TUNSETIFF && !bpf)
+			continue; /* --keep-caps */
 		r = deny(filter, EPERM, SCMP_SYS(ioctl), 1, &arg);
 	}
 	if (!r)
