@@ -2,10 +2,10 @@
 """The benchmark's lab: that of scripts/lab, with servers of its own on the far side.
 
     198.18.0.9    DNS: every A query is answered with 198.18.0.10 (serve.c)
-    198.18.0.10   TCP 7000 accepts and closes, UDP 7001 is never read, TCP 7002 throws away (serve.c);
+    198.18.0.10   TCP 7000 accepts and closes, UDP 7001 falls on the floor, TCP 7002 throws away (serve.c);
                   443: nginx
 
-Clients run on processor 0, servers on processor 1; what a set-up itself runs (a proxy, dnsmasq,
+Clients and DNS run on processor 0 (serve.c says why), servers on processor 1; what a set-up itself runs (a proxy, dnsmasq,
 `sallyport run`) runs where the kernel puts it. Everything started is ended by pid, in close().
 """
 

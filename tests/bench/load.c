@@ -4,7 +4,7 @@
  * of JSON.
  *
  *     load udp HOST PORT SECONDS send|sendto     datagrams of 64 bytes, to be thrown away
- *     load connect HOST PORT SECONDS             connect, wait for the end, close
+ *     load connect HOST PORT SECONDS THREADS     connect, wait for the end, close
  *     load bulk HOST PORT SECONDS STREAMS        bytes, to be thrown away
  *     load dns SERVER NAME SECONDS socket|one|window
  *     load https HOST PORT SECONDS new|keep THREADS CA
@@ -100,6 +100,12 @@ static void samples_add(struct samples *s, uint64_t ns)
 	}
 	if (s->len < SAMPLES_MAX)
 		s->ns[s->len++] = ns < UINT32_MAX ? ns : UINT32_MAX;
+}
+
+static void samples_join(struct samples *to, const struct samples *from)
+{
+	for (uint32_t i = 0; i < from->len; i++)
+		samples_add(to, from->ns[i]);
 }
 
 static int by_value(const void *a, const void *b)
@@ -210,6 +216,23 @@ bad:
 
 /* ---- the measures --------------------------------------------------------------------------- */
 
+/*
+ * One datagram there and back, as a conversation begins: to connection tracking, what nobody ever
+ * answered is new with every datagram. Where it cannot be sent there is nothing to wait for.
+ */
+static void hello(int fd, const struct sockaddr_in *to)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char byte = '?';
+
+	for (int i = 0; i < 50; i++) {
+		if (sendto(fd, &byte, 1, 0, (const struct sockaddr *)to, sizeof(*to)) < 0)
+			return;
+		if (poll(&p, 1, 10) > 0 && recv(fd, &byte, 1, 0) == 1)
+			return;
+	}
+}
+
 static void load_udp(const char *host, const char *port, double seconds, bool connected)
 {
 	struct sockaddr_in to;
@@ -219,6 +242,7 @@ static void load_udp(const char *host, const char *port, double seconds, bool co
 	ssize_t r;
 
 	address_of(host, port, &to);
+	hello(fd, &to);
 	if (connected && connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		die("connect: %s", strerror(errno));
 	clock_start(seconds);
@@ -239,27 +263,54 @@ static void load_udp(const char *host, const char *port, double seconds, bool co
 	report(sent ? sent : failed, failed, NULL);
 }
 
-static void load_connect(const char *host, const char *port, double seconds)
+struct connector {
+	pthread_t thread;
+	const struct target *target;
+	struct samples samples;
+	uint64_t failed;
+};
+
+static void *connect_run(void *data)
 {
-	struct samples s = {0};
-	uint64_t failed = 0;
-	struct target t;
+	struct connector *c = data;
 	char byte;
 
-	target_find(&t, host, port);
-	clock_start(seconds);
 	do {
 		uint64_t begin = now_ns();
-		int fd = target_connect(&t);
+		int fd = target_connect(c->target);
 
 		if (fd >= 0 && read(fd, &byte, 1) == 0)
-			samples_add(&s, now_ns() - begin);
+			samples_add(&c->samples, now_ns() - begin);
 		else
-			failed++;
+			c->failed++;
 		if (fd >= 0)
 			close(fd);
 	} while (now_ns() < end_ns);
-	report(s.len, failed, &s);
+	return NULL;
+}
+
+static void load_connect(const char *host, const char *port, double seconds, int threads)
+{
+	struct connector c[THREADS_MAX] = {0};
+	struct samples all = {0};
+	uint64_t failed = 0;
+	struct target t;
+
+	if (threads < 1 || threads > THREADS_MAX)
+		die("1 to %d threads", THREADS_MAX);
+	target_find(&t, host, port);
+	clock_start(seconds);
+	for (int i = 0; i < threads; i++) {
+		c[i].target = &t;
+		if (pthread_create(&c[i].thread, NULL, connect_run, &c[i]))
+			die("no thread");
+	}
+	for (int i = 0; i < threads; i++) {
+		pthread_join(c[i].thread, NULL);
+		failed += c[i].failed;
+		samples_join(&all, &c[i].samples);
+	}
+	report(all.len, failed, &all);
 }
 
 static void load_bulk(const char *host, const char *port, double seconds, int streams)
@@ -492,8 +543,7 @@ static void load_https(const char *host, const char *port, double seconds, bool 
 	for (int i = 0; i < threads; i++) {
 		pthread_join(h[i].thread, NULL);
 		failed += h[i].failed;
-		for (uint32_t j = 0; j < h[i].samples.len; j++)
-			samples_add(&all, h[i].samples.ns[j]);
+		samples_join(&all, &h[i].samples);
 	}
 	report(all.len, failed, &all);
 }
@@ -504,8 +554,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(what, "udp") == 0 && argc == 6)
 		load_udp(argv[2], argv[3], atof(argv[4]), strcmp(argv[5], "send") == 0);
-	else if (strcmp(what, "connect") == 0 && argc == 5)
-		load_connect(argv[2], argv[3], atof(argv[4]));
+	else if (strcmp(what, "connect") == 0 && argc == 6)
+		load_connect(argv[2], argv[3], atof(argv[4]), atoi(argv[5]));
 	else if (strcmp(what, "bulk") == 0 && argc == 6)
 		load_bulk(argv[2], argv[3], atof(argv[4]), atoi(argv[5]));
 	else if (strcmp(what, "dns") == 0 && argc == 6)

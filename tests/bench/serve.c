@@ -6,13 +6,18 @@
  *     serve DNS-ADDRESS ADDRESS
  *
  * On DNS-ADDRESS, port 53: every A query of whatever name is answered with ADDRESS, others with
- * nothing. On ADDRESS: TCP 7000 accepts and closes at once; UDP 7001 is never read; TCP 7002 reads
- * and throws away. A process each; they end when standard input does.
+ * nothing. On ADDRESS: TCP 7000 accepts and closes at once; UDP 7001 is read now and then, and "?"
+ * answered; TCP 7002 reads and throws away. A process each; they end when standard input does.
+ *
+ * DNS is served on processor 0, where the client is: a query and its answer are then one chain of
+ * work without a pause, which shows microseconds; between processors it is mostly the time that it
+ * takes to wake the other one. The others are on processor 1.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +43,16 @@ static int socket_at(const char *address, unsigned int port, int type)
 		exit(1);
 	}
 	return fd;
+}
+
+static void processor(int number)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(number, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		perror("serve: sched_setaffinity");
 }
 
 /* The length of the header and the one question, 0 if it is not that. */
@@ -89,6 +104,27 @@ static void serve_close(int fd)
 	}
 }
 
+/*
+ * Datagrams are left to fall out of a short queue: reading them would be half of what is measured,
+ * and being woken for each the other half. "?" is sent back.
+ */
+static void serve_datagrams(int fd)
+{
+	struct sockaddr_in from;
+	int size = 4096;
+	char bytes[64];
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	for (;;) {
+		socklen_t from_len = sizeof(from);
+
+		usleep(2000);
+		while (recvfrom(fd, bytes, sizeof(bytes), MSG_DONTWAIT, (struct sockaddr *)&from,
+				&from_len) == 1)
+			sendto(fd, bytes, 1, 0, (struct sockaddr *)&from, from_len);
+	}
+}
+
 static void serve_sink(int fd)
 {
 	static char block[BLOCK];
@@ -114,11 +150,11 @@ static void serve_sink(int fd)
 	}
 }
 
-enum { SERVE_DNS, SERVE_CLOSE, SERVE_SINK, SERVERS };
+enum { SERVE_DNS, SERVE_CLOSE, SERVE_SINK, SERVE_DATAGRAMS, SERVERS };
 
 int main(int argc, char **argv)
 {
-	int fds[SERVERS], unread, size = 4096;
+	int fds[SERVERS];
 	char byte;
 
 	if (argc != 3) {
@@ -128,8 +164,7 @@ int main(int argc, char **argv)
 	fds[SERVE_DNS] = socket_at(argv[1], 53, SOCK_DGRAM);
 	fds[SERVE_CLOSE] = socket_at(argv[2], 7000, SOCK_STREAM);
 	fds[SERVE_SINK] = socket_at(argv[2], 7002, SOCK_STREAM);
-	unread = socket_at(argv[2], 7001, SOCK_DGRAM);
-	setsockopt(unread, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	fds[SERVE_DATAGRAMS] = socket_at(argv[2], 7001, SOCK_DGRAM);
 	for (int i = 0; i < SERVERS; i++) {
 		pid_t child = fork();
 
@@ -140,10 +175,13 @@ int main(int argc, char **argv)
 		if (child)
 			continue;
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		processor(i == SERVE_DNS ? 0 : 1);
 		if (i == SERVE_DNS)
 			serve_dns(fds[i], argv[2]);
 		else if (i == SERVE_CLOSE)
 			serve_close(fds[i]);
+		else if (i == SERVE_DATAGRAMS)
+			serve_datagrams(fds[i]);
 		else
 			serve_sink(fds[i]);
 	}
