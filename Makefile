@@ -117,7 +117,7 @@ $(O)/libfuzzer/fuzz_%: tests/fuzz/fuzz_%.c $(O)/libsallyport.a
 		-fno-sanitize-recover=undefined -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 # tests/bench: Sallyport against the same host unenforced and against alternatives; root. QUICK=1: 2 minutes.
-BENCH := $(patsubst %,$(O)/bench/%,load serve queue cidr prog_run)
+BENCH := $(patsubst %,$(O)/bench/%,load serve queue cidr boxes prog_run)
 
 bench:
 	$(Q)scripts/install-deps build test bench
@@ -132,6 +132,9 @@ $(O)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
 $(O)/bench/queue: BENCH_LIBS = -lnetfilter_queue
 $(O)/bench/cidr: BENCH_LIBS = $(LIBS)
 $(O)/bench/cidr: $(O)/cidr.skel.h
+
+$(O)/bench/boxes: BENCH_LIBS = $(O)/libsallyport.a $(LIBS)
+$(O)/bench/boxes: $(O)/libsallyport.a
 
 $(O)/bench/%: tests/bench/%.c | $(O)/bench
 	$(call say,BENCH,$@)

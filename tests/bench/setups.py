@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import signal
 import subprocess
 import time
 
@@ -35,6 +36,9 @@ class Setup:
     def open(self):
         raise NotImplementedError
 
+    def load(self, *arguments):
+        return self.agent.load(*arguments)
+
     def close(self):
         if self.agent:
             self.agent.close()
@@ -57,12 +61,13 @@ class Sallyport(Setup):
     mode = "enforce"
     name, what = "enforce", "Sallyport, enforce"
     names = ()
+    options = ()
 
     def open(self):
         path = f"{self.lab.dir}/policy-{self.name}.json"
         with open(path, "w", encoding="ascii") as f:
             json.dump(policy(self.mode, self.names), f)
-        prefix, env = self.lab.client(SALLYPORT, "run", "-q", "-p", path, "--")
+        prefix, env = self.lab.client(SALLYPORT, "run", "-q", "-p", path, *self.options, "--")
         self.agent = Agent(prefix, env)
 
 
@@ -73,6 +78,73 @@ class Audit(Sallyport):
 
 
 CORE = [Unenforced, Sallyport, Audit, Again]
+
+
+# ---- scale ----------------------------------------------------------------------------------------
+
+
+def name_of(i):
+    """Name i of a long list: most below a few domains, some with a label more (as in prog_run.c)."""
+    if i % 4 == 3:
+        return f"cdn-{i % 7}.assets.host{i}.example.com"
+    return f"host{i}.region{i % 97}.example.net"
+
+
+class Names(Sallyport):
+    """A policy of so many names; notes how long the start took and what it left of the memory."""
+
+    number = 1
+
+    def open(self):
+        self.names = [name_of(i) for i in range(self.number - 1)]
+        before, begin = available_kib(), time.monotonic()
+        super().open()
+        self.start_ms = (time.monotonic() - begin) * 1000
+        time.sleep(1)
+        self.kib = before - available_kib()
+
+
+def names(number):
+    return type(f"Names{number}", (Names,), {"name": f"{number}", "what": f"{number:,} names", "number": number})
+
+
+class Silent(Sallyport):
+    """The same with nobody to read the events: what they cost is the difference."""
+
+    name, what = "unread", "events are not read (`sallyport run` is stopped)"
+
+    def load(self, *arguments):
+        os.kill(self.agent.process.pid, signal.SIGSTOP)
+        try:
+            return super().load(*arguments)
+        finally:
+            os.kill(self.agent.process.pid, signal.SIGCONT)
+
+
+class Written(Sallyport):
+    name, what = "file", "events are written to a file (--events)"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.file = f"{lab.dir}/events"
+        self.options = ["--events", self.file]
+
+    def load(self, *arguments):
+        with open(self.file, "w", encoding="utf-8"):
+            pass
+        result = super().load(*arguments)
+        time.sleep(0.2)
+        with open(self.file, "rb") as f:
+            result["lines"] = sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
+        return result
+
+
+EVENTS = [Unenforced, Sallyport, Silent, Written]
+
+
+def available_kib():
+    with open("/proc/meminfo", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("MemAvailable:"))
 
 
 # ---- alternatives ---------------------------------------------------------------------------------
