@@ -97,6 +97,9 @@ $(O)/%.bpf.o: tests/bpf/%.bpf.c | $(O)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -Itests -c -o $@ $<
 
+# executed instructions depend on the compiler
+$(O)/bpf-tests/test_cost: CPPFLAGS += -DSP_CLANG=$(shell $(CLANG) -dumpversion | cut -d. -f1)
+
 $(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h $(BPF_TEST_SKEL) \
 		| $(O)/bpf-tests
 	$(call say,TEST,$@)
