@@ -246,7 +246,7 @@ table inet filter {{
 
 class DnsmasqNft(Alternative):
     name, what = "dnsmasq+nft", "dnsmasq fills an nftables set; matched by cgroup"
-    lacks = "no SNI or Host check; one set for all, whoever asked; every name resolves, DNS is a tunnel"
+    lacks = "no SNI or Host check; a name always means all below it; one set for all, whoever asked; every name resolves, so DNS is a tunnel"
     resolv = dns = "127.0.0.1"
 
     def prepare(self):
