@@ -102,6 +102,8 @@ class Names(Sallyport):
         self.start_ms = (time.monotonic() - begin) * 1000
         time.sleep(1)
         self.kib = before - available_kib()
+        with open(f"/proc/{self.agent.process.pid}/status", encoding="ascii", errors="replace") as f:
+            self.rss_kib = next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
 
 
 def names(number):
