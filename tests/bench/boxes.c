@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	setrlimit(RLIMIT_NOFILE, &files);
-	boxes = calloc(number, sizeof(*boxes));
+	boxes = calloc(number, sizeof(*boxes)); /* NOLINT(bugprone-sizeof-expression): pointers */
 	ms = calloc(number, sizeof(*ms));
 	if (!boxes || !ms)
 		return 1;

@@ -174,7 +174,8 @@ int main(int argc, char **argv)
 		}
 		if (child)
 			continue;
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+			exit(1);
 		processor(i == SERVE_DNS ? 0 : 1);
 		if (i == SERVE_DNS)
 			serve_dns(fds[i], argv[2]);

@@ -84,7 +84,7 @@ static inline uint32_t message_hello(uint8_t *p, const char *name, uint32_t size
 		n += message_put16(p + n, 8) + 8;
 	}
 	n += message_put16(p + n, 21);
-	n += message_put16(p + n, size - n - 2);
+	message_put16(p + n, size - n - 2);
 	message_put16(p + extensions, size - extensions - 2);
 	return size;
 }
