@@ -172,13 +172,12 @@ static int imap_delete(struct imap *m, const void *key)
 static struct interpreter *interpreter_new(struct bpf_object *obj)
 {
 	struct interpreter *v = calloc(1, sizeof(*v));
-	struct bpf_map *map;
+	struct bpf_map *map = NULL;
 
 	if (!v)
 		vector_die("no memory");
 	v->now = INTERPRET_NOW;
-	bpf_object__for_each_map(map, obj)
-	{
+	while ((map = bpf_object__next_map(obj, map))) {
 		struct imap *m;
 		size_t size;
 		const void *data;
