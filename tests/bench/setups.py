@@ -62,12 +62,13 @@ class Sallyport(Setup):
     name, what = "enforce", "Sallyport, enforce"
     names = ()
     options = ()
+    program = SALLYPORT
 
     def open(self):
         path = f"{self.lab.dir}/policy-{self.name}.json"
         with open(path, "w", encoding="ascii") as f:
             json.dump(policy(self.mode, self.names), f)
-        prefix, env = self.lab.client(SALLYPORT, "run", "-q", "-p", path, *self.options, "--")
+        prefix, env = self.lab.client(self.program, "run", "-q", "-p", path, *self.options, "--")
         self.agent = Agent(prefix, env)
 
 
@@ -77,7 +78,14 @@ class Audit(Sallyport):
     open_to_all = True
 
 
-CORE = [Unenforced, Sallyport, Audit, Again]
+class Other(Sallyport):
+    """Another build, to see what a change has done."""
+
+    name, what = "other", "Sallyport, enforce, the build of SP_BENCH_OTHER"
+    program = os.environ.get("SP_BENCH_OTHER")
+
+
+CORE = [Unenforced, Sallyport, Audit, Again, *([Other] if Other.program else [])]
 
 
 # ---- scale ----------------------------------------------------------------------------------------

@@ -74,6 +74,20 @@ static struct imap *imap_new(uint32_t type, uint32_t key_size, uint32_t value_si
 	return m;
 }
 
+static void imap_free(struct imap *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < sizeof(m->inner) / sizeof(m->inner[0]); i++)
+		imap_free(m->inner[i]);
+	for (uint32_t i = 0; i < m->used; i++) {
+		free(m->keys[i]);
+		free(m->values[i]);
+	}
+	free(m->flat);
+	free(m);
+}
+
 static inline struct imap *imap_find(struct interpreter *v, int fd)
 {
 	for (int i = 0; i < v->maps_len; i++)
@@ -195,6 +209,15 @@ static struct interpreter *interpreter_new(struct bpf_object *obj)
 		v->maps[v->maps_len++] = m;
 	}
 	return v;
+}
+
+static void interpreter_free(struct interpreter *v)
+{
+	if (!v)
+		return;
+	for (int i = 0; i < v->maps_len; i++)
+		imap_free(v->maps[i]);
+	free(v);
 }
 
 static const char *helper_name(uint32_t id)
