@@ -74,7 +74,7 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-$(O) $(O)/lib $(O)/cli $(O)/unit $(O)/bpf-tests $(O)/fuzz:
+$(O) $(O)/lib $(O)/cli $(O)/unit $(O)/bpf-tests $(O)/fuzz $(O)/bench:
 	$(Q)mkdir -p $@
 
 # ---- tests ----------------------------------------------------------------------------------------
@@ -98,6 +98,9 @@ $(O)/%.bpf.o: tests/bpf/%.bpf.c | $(O)
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -Itests -c -o $@ $<
 
+# executed instructions depend on the compiler
+$(O)/bpf-tests/test_cost: CPPFLAGS += -DSP_CLANG=$(shell $(CLANG) -dumpversion | cut -d. -f1)
+
 $(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h $(BPF_TEST_SKEL) \
 		| $(O)/bpf-tests
 	$(call say,TEST,$@)
@@ -117,13 +120,32 @@ $(O)/libfuzzer/fuzz_%: tests/fuzz/fuzz_%.c $(O)/libsallyport.a
 	$(Q)$(CLANG) $(CPPFLAGS) -Itests -O1 -g -std=gnu11 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -o $@ $< $(O)/libsallyport.a $(LIBS)
 
-# ns per packet of the programs, and what a large policy costs; root
-bench: $(O)/bench/prog_run
-	$(Q)$(O)/bench/prog_run
+# tests/bench: Sallyport against the same host unenforced and against alternatives; root. QUICK=1: 2 minutes.
+BENCH := $(patsubst %,$(O)/bench/%,load serve queue cidr boxes prog_run)
 
-$(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
+bench:
+	$(Q)scripts/install-deps build test bench
+	$(Q)$(MAKE) --no-print-directory all $(BENCH)
+	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport tests/bench/run $(if $(filter 1,$(QUICK)),--quick)
+
+$(O)/%.bpf.o: tests/bench/%.bpf.c | $(O)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(O)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
+$(O)/bench/queue: BENCH_LIBS = -lnetfilter_queue
+$(O)/bench/cidr: BENCH_LIBS = $(LIBS)
+$(O)/bench/cidr: $(O)/cidr.skel.h
+
+$(O)/bench/boxes: BENCH_LIBS = $(O)/libsallyport.a $(LIBS)
+$(O)/bench/boxes: $(O)/libsallyport.a
+
+$(O)/bench/%: tests/bench/%.c | $(O)/bench
 	$(call say,BENCH,$@)
-	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIBS)
+
+$(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL) | $(O)/bench
+	$(call say,BENCH,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 # clang-tidy reads the generated skeletons

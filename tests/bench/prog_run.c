@@ -14,6 +14,7 @@
 
 #include "bpf/install.h"
 #include "bpf/walk.h"
+#include "bpf/messages.h"
 #include "unit/vectors.h"
 #include "buf.h"
 #include "parse.skel.h"
@@ -117,105 +118,18 @@ static double run_median(int program, const uint8_t *packet, uint32_t len, uint3
 	return median(ns, RUNS);
 }
 
-static uint32_t put16(uint8_t *p, unsigned int v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-	return 2;
-}
-
-/* A query for a name; with an OPT, as resolvers and libraries send it. */
-static uint32_t query_build(uint8_t *p, const char *name)
-{
-	uint32_t n = 12;
-
-	memset(p, 0, 12);
-	put16(p, 0x1234);
-	p[2] = 1;
-	p[5] = 1;
-	p[11] = 1;
-	n += test_wire(name, p + n, 255);
-	n += put16(p + n, 1);
-	n += put16(p + n, 1);
-	memcpy(p + n, "\0\0\x29\x04\xd0\0\0\0\0\0\0", 11);
-	return n + 11;
-}
-
-static uint32_t answer_build(uint8_t *p, const char *name, unsigned int records)
-{
-	uint32_t n = query_build(p, name) - 11;
-
-	p[2] = 0x81;
-	p[3] = 0x80;
-	p[7] = records;
-	p[11] = 0;
-	for (unsigned int i = 0; i < records; i++) {
-		memcpy(p + n, "\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\0\x71", 15);
-		p[n + 15] = i + 1;
-		n += 16;
-	}
-	return n;
-}
-
-/* A ClientHello of `size` bytes of stream in one record: some extensions, the name, padding. */
-static uint32_t hello_build(uint8_t *p, const char *name, uint32_t size)
-{
-	static const unsigned int others[] = {23, 0xff01, 10, 11, 35, 16, 5,
-					      13, 18,	  51, 45, 43, 27};
-	size_t len = strlen(name);
-	uint32_t n, extensions;
-
-	memset(p, 0, size);
-	p[0] = 22;
-	p[1] = 3;
-	p[2] = 1;
-	put16(p + 3, size - 5);
-	p[5] = 1;
-	put16(p + 7, size - 9);
-	put16(p + 9, 0x0303);
-	n = 9 + 2 + 32;
-	p[n] = 32;
-	n += 33;
-	n += put16(p + n, 32) + 32; /* suites */
-	p[n++] = 1;
-	p[n++] = 0;
-	extensions = n;
-	n += 2;
-	n += put16(p + n, 0);
-	n += put16(p + n, len + 5);
-	n += put16(p + n, len + 3);
-	p[n++] = 0;
-	n += put16(p + n, len);
-	memcpy(p + n, name, len);
-	n += len;
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		n += put16(p + n, others[i]);
-		n += put16(p + n, 8) + 8;
-	}
-	n += put16(p + n, 21);
-	put16(p + n, size - n - 2);
-	put16(p + extensions, size - extensions - 2);
-	return size;
-}
-
 static void bench_parsers(struct parse_bpf *skel)
 {
-	static const char head[] =
-		"GET /v1/some/path?query=1 HTTP/1.1\r\nHost: api.github.com\r\n"
-		"User-Agent: curl/7.88.1\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
-		"Authorization: Bearer 0123456789abcdef0123456789abcdef01234567\r\n"
-		"X-Request-Id: 7b1c3f0e-53c3-4b0e-8a6e-0f1c2d3e4f50\r\nConnection: "
-		"keep-alive\r\n\r\n";
 	static uint8_t payload[4096], packet[8192];
 	char text[64];
 	uint32_t len;
 
-	len = answer_build(payload, "api.github.com", 4);
+	len = message_answer(payload, "api.github.com", 4);
 	len = packet_build(packet, false, payload, len);
 	say("DNS answer, 4 A records, parse",
 	    run_median(bpf_program__fd(skel->progs.parse_answer), packet, len, 200000), "ns");
 	for (int i = 0; i < 2; i++) {
-		len = hello_build(payload, "api.github.com", i ? 1800 : 517);
+		len = message_hello(payload, "api.github.com", i ? 1800 : 517);
 		snprintf(text, sizeof(text), "ClientHello of %u bytes, parse", len);
 		len = packet_build(packet, true, payload, len);
 		say(text, run_median(bpf_program__fd(skel->progs.parse_tls), packet, len, 200000),
@@ -223,8 +137,8 @@ static void bench_parsers(struct parse_bpf *skel)
 		if (parse_work->out.verdict != SP_DONE)
 			vector_die("the hello is not right: %d", parse_work->out.verdict);
 	}
-	len = packet_build(packet, true, head, sizeof(head) - 1);
-	snprintf(text, sizeof(text), "HTTP head of %zu bytes, parse", sizeof(head) - 1);
+	len = packet_build(packet, true, message_head, sizeof(message_head) - 1);
+	snprintf(text, sizeof(text), "HTTP head of %zu bytes, parse", sizeof(message_head) - 1);
 	say(text, run_median(bpf_program__fd(skel->progs.parse_http), packet, len, 50000), "ns");
 	if (parse_work->out.verdict != SP_DONE)
 		vector_die("the head is not right: %d", parse_work->out.verdict);
@@ -323,7 +237,7 @@ static double run_spread(int query, uint32_t names)
 
 	for (uint32_t i = 0; i < SPREAD; i++) {
 		name_of((uint64_t)i * 2654435761u % names, text, sizeof(text));
-		len = query_build(payload, text);
+		len = message_query(payload, text);
 		len = packet_build(packet, false, payload, len);
 		total += run_once(query, packet, len, 1);
 	}
@@ -364,7 +278,7 @@ static void bench_policy(struct walk_bpf *skel, uint32_t names)
 	walk_work->policy = 0;
 	name_of(names / 2, hit, sizeof(hit));
 	for (int i = 0; i < 2; i++) {
-		len = query_build(payload, i ? "www.somewhere.else.org" : hit);
+		len = message_query(payload, i ? "www.somewhere.else.org" : hit);
 		len = packet_build(packet, false, payload, len);
 		snprintf(text, sizeof(text), "DNS query, parse and look-up, %u names, %s", names,
 			 i ? "miss" : "hit");
