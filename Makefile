@@ -149,7 +149,7 @@ $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 # clang-tidy reads the generated skeletons
-check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(BPF_TEST_SKEL)
+check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(BPF_TEST_SKEL)
 	$(Q)SP_BUILD=$(O) SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-tests lint scripts/lint
 
 check-unit: $(O)/sallyport $(UNIT) $(FUZZERS)

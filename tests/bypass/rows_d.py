@@ -13,12 +13,11 @@ import socket
 import ssl
 import struct
 import subprocess
-import sys
 import time
 
 import hello as h
 from hello import OURS, THEIRS, at, get, hello, pieces, post, record, settle, who
-from technique import CDN6, EVIL4, GOOD4, SLOW, NotHere, resolve, technique
+from technique import CDN6, GOOD4, SLOW, NotHere, resolve, technique
 
 
 def case(row, name, what, make, port=443, **options):

@@ -4,7 +4,6 @@ import os
 import socket
 import struct
 
-import calls
 from calls import AF_INET, AF_INET6
 from technique import EVIL4, EVIL6, GOOD4, GOOD6, SELF4, NotHere, resolve, technique
 

@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 	const char *how = argv[1], *text;
 	int fd, r;
 
-	if (argc != 5 && (argc != 2 || strcmp(argv[1], "families")))
+	if (argc != 5 && (argc != 2 || strcmp(argv[1], "families") != 0))
 		return 2;
 	r = ring_open();
 	if (r < 0) {

@@ -491,11 +491,11 @@ static int guard_helpers(const char *type, const char *root, const char *point, 
 		char path[PATH_MAX];
 		int r;
 
-		if (strcmp(type, paths[i].type))
+		if (strcmp(type, paths[i].type) != 0)
 			continue;
-		if (strcmp(root, "/")) {
+		if (strcmp(root, "/") != 0) {
 			/* a part: of sys, or the whole way to one of these */
-			if (strncmp(root, paths[i].path, strlen(paths[i].path)))
+			if (strncmp(root, paths[i].path, strlen(paths[i].path)) != 0)
 				continue;
 			r = remount_read_only(point, flags);
 			if (r)
