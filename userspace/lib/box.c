@@ -17,7 +17,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -62,6 +61,7 @@ struct sp_box {
 	struct ring_buffer *rings;
 	struct sp_injector *injector; /* NULL: denied queries fail instead of being answered */
 	struct sp_sockdiag *diag;     /* NULL: denied connections time out soon instead */
+	bool sees_udp;		      /* diag knows datagram sockets */
 	void (*each)(const struct sp_event *event, void *data); /* during dispatch */
 	void *data;
 	int count;
@@ -732,6 +732,7 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 		b->injector = NULL;
 	if (sp_sockdiag_open(&b->diag) < 0)
 		b->diag = NULL;
+	b->sees_udp = b->diag && sp_sockdiag_sees_udp(b->diag) == 1;
 	__atomic_store_n(&e->sandboxes[b->slot].serving, 1, __ATOMIC_RELEASE);
 out:
 	sp_image_free(image);
@@ -840,44 +841,18 @@ static void answer_text(const struct sp_box *b, const struct sp_request *q, char
 			 *name ? name : "(unnamed)");
 }
 
-/*
- * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
- * sandbox must not have us send packets for it to an address that it merely wrote into its own.
- */
-static bool is_local(int family, const uint8_t addr[16])
-{
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	struct ifaddrs *all, *i;
-	bool found = false;
-
-	memcpy(&v4.sin_addr, addr + 12, 4);
-	memcpy(&v6.sin6_addr, addr, 16);
-	if (family == AF_INET ? addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr))
-		return true;
-	if (getifaddrs(&all) < 0)
-		return false;
-	for (i = all; i && !found; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != family)
-			continue;
-		if (family == AF_INET)
-			found = ((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr ==
-				v4.sin_addr.s_addr;
-		else
-			found = IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
-						   &v6.sin6_addr);
-	}
-	freeifaddrs(all);
-	return found;
-}
-
 static void answer(struct sp_box *b, const struct sp_request *q)
 {
 	uint8_t message[SP_INJECT_MAX];
 	char text[256];
 	int n;
 
-	if (!b->injector || !is_local(q->family, q->saddr))
+	/* to this host only: what a sandbox wrote into its packets may be anybody's address */
+	if (!b->injector || !sp_inject_is_local(q->family, q->saddr))
+		return;
+	/* nobody waits for it any more, and see inject.c for what the kernel would say to it */
+	if (b->sees_udp && sp_sockdiag_has_udp(b->diag, q->family, q->saddr, q->sport, q->daddr,
+					       q->dport, q->bound_if, q->cookie) == 0)
 		return;
 	answer_text(b, q, text, sizeof(text));
 	n = sp_answer_build(q, text, message, sizeof(message));

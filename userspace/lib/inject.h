@@ -5,6 +5,7 @@
 #ifndef SALLYPORT_LIB_INJECT_H
 #define SALLYPORT_LIB_INJECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,12 @@ struct sp_injector;
  */
 int sp_injector_open(struct sp_injector **ret_injector);
 void sp_injector_close(struct sp_injector *injector);
+
+/*
+ * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
+ * sandbox must not have us send packets for it to an address that it merely wrote into its own.
+ */
+bool sp_inject_is_local(int family, const uint8_t addr[16]);
 
 /*
  * Sends `payload` from src:sport to dst:dport. `family` is that of the packet, AF_INET or AF_INET6;
