@@ -600,6 +600,7 @@ static int option_message(struct sp_attack *a)
 
 enum {
 	Q_DENIED,
+	Q_CLOSED,
 	Q_CASE,
 	Q_TWO,
 	Q_TRAILING,
@@ -698,6 +699,24 @@ static int dns_send(struct sp_attack *a, enum sp_at resolver)
 
 static int dns_udp(struct sp_attack *a)
 {
+	/* sockets that are gone before anybody can answer (an ICMP error once carried the name) */
+	if (a->technique->way == Q_CLOSED) {
+		uint8_t buf[2048];
+		struct sockaddr_storage to;
+		size_t len = query(a, buf);
+		socklen_t to_len;
+		int r = 0;
+
+		sp_lab_address(a->technique->family, SP_AT_RESOLVER, 53, &to, &to_len);
+		for (int i = 0; i < 8 && !r; i++) {
+			int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+			if (fd < 0 || sendto(fd, buf, len, 0, (struct sockaddr *)&to, to_len) < 0)
+				r = -errno;
+			close(fd);
+		}
+		return r;
+	}
 	return dns_send(a, SP_AT_RESOLVER);
 }
 
@@ -1475,8 +1494,10 @@ const struct sp_technique sp_techniques[] = {
 	{"DNS",
 	 "C7", "name", "a denied name, UDP", OUT, 0, dns_udp, AF_INET, Q_DENIED},
 	{NULL, "C7", "name-6", "the same over IPv6", OUT, V6, dns_udp, AF_INET6, Q_DENIED},
-	{NULL, "C6", "name-case", "the same in mixed case", OUT, 0, dns_udp, AF_INET, Q_CASE},
-	{NULL, "C1", "name-tcp", "the same over TCP", OUT, 0, dns_tcp, AF_INET, T_DENIED},
+	{NULL, "C7", "name-closed", "the same, the socket closed at once", OUT, 0, dns_udp, AF_INET, Q_CLOSED},
+	{NULL, "C7", "name-closed-6", "the same over IPv6", OUT, V6, dns_udp, AF_INET6, Q_CLOSED},
+	{NULL, "C6", "name-case", "a denied name in mixed case", OUT, 0, dns_udp, AF_INET, Q_CASE},
+	{NULL, "C1", "name-tcp", "a denied name over TCP", OUT, 0, dns_tcp, AF_INET, T_DENIED},
 	{NULL, "C1", "name-tcp-6", "the same over TCP and IPv6", OUT, V6, dns_tcp, AF_INET6, T_DENIED},
 	{NULL, "C2", "tcp-split", "the same, its length in a segment of its own", OUT, 0, dns_tcp, AF_INET, T_SPLIT},
 	{NULL, "C2", "tcp-byte", "the same, the first byte by itself", OUT, 0, dns_tcp, AF_INET, T_BYTE},

@@ -61,7 +61,6 @@ struct sp_box {
 	struct ring_buffer *rings;
 	struct sp_injector *injector; /* NULL: denied queries fail instead of being answered */
 	struct sp_sockdiag *diag;     /* NULL: denied connections time out soon instead */
-	bool sees_udp;		      /* diag knows datagram sockets */
 	void (*each)(const struct sp_event *event, void *data); /* during dispatch */
 	void *data;
 	int count;
@@ -732,7 +731,6 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 		b->injector = NULL;
 	if (sp_sockdiag_open(&b->diag) < 0)
 		b->diag = NULL;
-	b->sees_udp = b->diag && sp_sockdiag_sees_udp(b->diag) == 1;
 	__atomic_store_n(&e->sandboxes[b->slot].serving, 1, __ATOMIC_RELEASE);
 out:
 	sp_image_free(image);
@@ -849,10 +847,6 @@ static void answer(struct sp_box *b, const struct sp_request *q)
 
 	/* to this host only: what a sandbox wrote into its packets may be anybody's address */
 	if (!b->injector || !sp_inject_is_local(q->family, q->saddr))
-		return;
-	/* nobody waits for it any more, and see inject.c for what the kernel would say to it */
-	if (b->sees_udp && sp_sockdiag_has_udp(b->diag, q->family, q->saddr, q->sport, q->daddr,
-					       q->dport, q->bound_if, q->cookie) == 0)
 		return;
 	answer_text(b, q, text, sizeof(text));
 	n = sp_answer_build(q, text, message, sizeof(message));

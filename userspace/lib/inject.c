@@ -26,8 +26,7 @@
  * the broadcast address in front. It is then routed as input, so this is not done where that would
  * drop it: under a strict rp_filter (IPv4), for addresses of this host (for these the error stays on
  * lo too), between link-local addresses, and for a client bound to an interface. What is left is a
- * resolver of another host under a strict rp_filter or with a link-local address; there the caller
- * looks first whether the socket is still there, which leaves some microseconds.
+ * resolver of another host under a strict rp_filter, or with a link-local address.
  *
  * A client that is bound to an interface (SO_BINDTODEVICE, which needs no privilege) hears only
  * what comes in by that one, not by lo. With an output interface given, the local route is taken

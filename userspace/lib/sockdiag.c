@@ -155,17 +155,6 @@ static bool is_mapped(const uint8_t addr[16])
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
 }
 
-/* udp_dump_one() takes the ends the other way round, "for historical reasons". */
-static void swap_ends(struct inet_diag_req_v2 *request)
-{
-	struct inet_diag_sockid id = request->id;
-
-	memcpy(request->id.idiag_src, id.idiag_dst, 16);
-	memcpy(request->id.idiag_dst, id.idiag_src, 16);
-	request->id.idiag_sport = id.idiag_dport;
-	request->id.idiag_dport = id.idiag_sport;
-}
-
 int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, const uint8_t src[16],
 			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
 			uint64_t cookie)
@@ -195,8 +184,13 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 
 	if (cookie == SP_COOKIE_ANY) {
 		lookup = request;
-		if (protocol == IPPROTO_UDP)
-			swap_ends(&lookup);
+		/* udp_dump_one() takes the ends the other way round, "for historical reasons" */
+		if (protocol == IPPROTO_UDP) {
+			memcpy(lookup.id.idiag_src, request.id.idiag_dst, 16);
+			memcpy(lookup.id.idiag_dst, request.id.idiag_src, 16);
+			lookup.id.idiag_sport = request.id.idiag_dport;
+			lookup.id.idiag_dport = request.id.idiag_sport;
+		}
 		r = ask(diag, SOCK_DIAG_BY_FAMILY, 0, &lookup, &found);
 		if (r < 0)
 			return r;
@@ -211,47 +205,6 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 	r = ask(diag, SOCK_DESTROY, NLM_F_ACK, &request, &found);
 	/* the ends are there, the cookie is another's (sock_diag_check_cookie()) */
 	return r == -ESTALE ? -ENOENT : r;
-}
-
-int sp_sockdiag_has_udp(struct sp_sockdiag *diag, int family, const uint8_t src[16], uint16_t sport,
-			const uint8_t dst[16], uint16_t dport, uint32_t bound_if, uint64_t cookie)
-{
-	struct inet_diag_req_v2 request = {
-		.sdiag_family = family,
-		.sdiag_protocol = IPPROTO_UDP,
-		.idiag_states = ~0u,
-		.id.idiag_sport = htons(sport),
-		.id.idiag_dport = htons(dport),
-		.id.idiag_if = bound_if,
-		.id.idiag_cookie = {(uint32_t)cookie, (uint32_t)(cookie >> 32)},
-	};
-	struct inet_diag_msg found = {0};
-	int r;
-
-	put_addr(request.id.idiag_src, family, src);
-	put_addr(request.id.idiag_dst, family, dst);
-	swap_ends(&request);
-	r = ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
-	return r == -ENOENT || r == -ESTALE ? 0 : r < 0 ? r : 1;
-}
-
-int sp_sockdiag_sees_udp(struct sp_sockdiag *diag)
-{
-	static const uint8_t lo[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
-	struct sockaddr_in addr = {.sin_family = AF_INET};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
-	socklen_t len = sizeof(addr);
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&addr, len) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-		r = -errno;
-	else
-		r = sp_sockdiag_has_udp(diag, AF_INET, lo, ntohs(addr.sin_port), lo, 53, 0,
-					SP_COOKIE_ANY);
-	close(fd);
-	return r;
 }
 
 int sp_sockdiag_probe(void)

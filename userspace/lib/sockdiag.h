@@ -35,15 +35,6 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 			uint64_t cookie);
 
 /*
- * Is this UDP socket still there, in the namespace of `diag`? Parameters as above, with a cookie.
- * 1, 0, or -errno. A kernel without udp_diag says 0 of every socket: sp_sockdiag_sees_udp() tells.
- */
-int sp_sockdiag_has_udp(struct sp_sockdiag *diag, int family, const uint8_t src[16], uint16_t sport,
-			const uint8_t dst[16], uint16_t dport, uint32_t bound_if, uint64_t cookie);
-/* Tries that with a socket of its own. 1, 0, or -errno. */
-int sp_sockdiag_sees_udp(struct sp_sockdiag *diag);
-
-/*
  * Tries it: makes a TCP connection on loopback in the current network namespace, destroys one end
  * of it, and looks whether it is dead. 0; -errno of what failed; -EIO if the socket lived on.
  * -ENETUNREACH and -EADDRNOTAVAIL: lo is down here, nothing was learned.
