@@ -49,9 +49,12 @@
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
-static void address4(enum sp_at at, struct in_addr *ret)
+/* To a place that may not be aligned. */
+static void address4(enum sp_at at, void *ret)
 {
-	ret->s_addr = htonl(at == SP_AT_PRIVATE ? 0x0a4d00a6 : 0xc6124d00 | (uint32_t)at);
+	uint32_t address = htonl(at == SP_AT_PRIVATE ? 0x0a4d00a6 : 0xc6124d00 | (uint32_t)at);
+
+	memcpy(ret, &address, sizeof(address));
 }
 
 /* The last group is written as the number reads: 2001:db8:77::66. */
@@ -82,7 +85,7 @@ void sp_lab_address(int family, enum sp_at at, uint16_t port, struct sockaddr_st
 	v6->sin6_port = htons(port);
 	if (family == SP_MAPPED) {
 		v6->sin6_addr.s6_addr[10] = v6->sin6_addr.s6_addr[11] = 0xff;
-		address4(at, (struct in_addr *)&v6->sin6_addr.s6_addr[12]);
+		address4(at, &v6->sin6_addr.s6_addr[12]);
 	} else {
 		address6(at, &v6->sin6_addr);
 	}
@@ -310,13 +313,13 @@ static size_t answer(const uint8_t *query, size_t len, uint8_t reply[DNS_MAX])
 		/* priority 1, no target, ipv4hint (RFC 9460 7.3) */
 		uint8_t data[11] = {0, 1, 0, 0, 4, 0, 4};
 
-		address4(SP_AT_EVIL, (struct in_addr *)(data + 7));
+		address4(SP_AT_EVIL, data + 7);
 		at = put_record(reply, at, NULL, type, data, sizeof(data));
 		answers = 1;
 	} else if (zone[found].odd == ODD_MAPPED && type == TYPE_AAAA) {
 		uint8_t data[16] = {[10] = 0xff, [11] = 0xff};
 
-		address4(zone[found].at, (struct in_addr *)(data + 12));
+		address4(zone[found].at, data + 12);
 		at = put_record(reply, at, NULL, type, data, sizeof(data));
 		answers = 1;
 	} else if (type == TYPE_A || type == TYPE_AAAA) {
