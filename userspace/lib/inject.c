@@ -81,7 +81,7 @@ static int read_number(const char *path)
 }
 
 /* The kernel takes the higher of the two (IN_DEV_RPFILTER); 1 is strict, 2 is loose. */
-static bool strict_filter(void)
+bool sp_inject_is_strict(void)
 {
 	int all = read_number("/proc/sys/net/ipv4/conf/all/rp_filter");
 	int lo = read_number("/proc/sys/net/ipv4/conf/lo/rp_filter");
@@ -127,7 +127,7 @@ int sp_injector_open(struct sp_injector **ret_injector)
 	injector->fd4 = -1;
 	injector->fd6 = -1;
 	injector->packet = -1;
-	injector->strict = strict_filter();
+	injector->strict = sp_inject_is_strict();
 
 	injector->fd4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 	if (injector->fd4 < 0) {

@@ -29,6 +29,12 @@ void sp_injector_close(struct sp_injector *injector);
 bool sp_inject_is_local(int family, const uint8_t addr[16]);
 
 /*
+ * Does this network namespace filter by reverse path so strictly that an IPv4 datagram to a port
+ * that nobody has any more is answered by an ICMP error which quotes it? (inject.c says why.)
+ */
+bool sp_inject_is_strict(void);
+
+/*
  * Sends `payload` from src:sport to dst:dport. `family` is that of the packet, AF_INET or AF_INET6;
  * addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in host order. dst is an
  * address of this namespace, src may be anybody's. To answer a struct sp_request: src is its daddr,
