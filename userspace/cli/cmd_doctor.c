@@ -674,15 +674,6 @@ static void check_answers(struct doctor *doctor, struct finding *finding)
 	in_child(true, probe_answers, finding);
 }
 
-static void check_reverse_path(struct doctor *doctor, struct finding *finding)
-{
-	(void)doctor;
-	if (sp_inject_is_strict())
-		found(finding, RESULT_DEGRADED, "strict rp_filter");
-	else
-		found(finding, RESULT_OK, "rp_filter is not strict on lo");
-}
-
 static void probe_reset(struct finding *finding)
 {
 	int r = sp_sockdiag_probe();
@@ -913,9 +904,6 @@ static const struct check checks[] = {
 	 "the message says what got through or could not be attached"},
 	{"answers", false, check_answers, "denied DNS names are answered at once",
 	 "CAP_NET_RAW; without it a denied look-up fails with an error instead of an answer"},
-	{"reverse path", false, check_reverse_path,
-	 "no ICMP error to the resolver quotes a denied name whose socket was closed at once",
-	 "sysctl net.ipv4.conf.lo.rp_filter=2"},
 	{"reset", false, check_reset, "connections denied at the handshake are reset at once",
 	 "a kernel with CONFIG_INET_DIAG_DESTROY=y, or: modprobe tcp_diag"},
 	{"seccomp", true, check_seccomp, "socket families that no hook sees are refused",

@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -839,14 +840,44 @@ static void answer_text(const struct sp_box *b, const struct sp_request *q, char
 			 *name ? name : "(unnamed)");
 }
 
+/*
+ * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
+ * sandbox must not have us send packets for it to an address that it merely wrote into its own.
+ */
+static bool is_local(int family, const uint8_t addr[16])
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	struct ifaddrs *all, *i;
+	bool found = false;
+
+	memcpy(&v4.sin_addr, addr + 12, 4);
+	memcpy(&v6.sin6_addr, addr, 16);
+	if (family == AF_INET ? addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr))
+		return true;
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (i = all; i && !found; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != family)
+			continue;
+		if (family == AF_INET)
+			found = ((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr ==
+				v4.sin_addr.s_addr;
+		else
+			found = IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
+						   &v6.sin6_addr);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
 static void answer(struct sp_box *b, const struct sp_request *q)
 {
 	uint8_t message[SP_INJECT_MAX];
 	char text[256];
 	int n;
 
-	/* to this host only: what a sandbox wrote into its packets may be anybody's address */
-	if (!b->injector || !sp_inject_is_local(q->family, q->saddr))
+	if (!b->injector || !is_local(q->family, q->saddr))
 		return;
 	answer_text(b, q, text, sizeof(text));
 	n = sp_answer_build(q, text, message, sizeof(message));

@@ -19,15 +19,6 @@
  * should the address have been removed since, IPv4 is kept from being routed by MSG_DONTROUTE (it
  * can still reach a neighbour on the link), IPv6 is routed.
  *
- * If nobody has the port any more, the kernel says so to the source: an ICMP error goes out to the
- * resolver, quotes our packet, and in it the very name that was not to leave (seen: a client that
- * closes its socket at once). It says nothing about what came as a broadcast of the link (RFC 1122
- * 3.2.2). So where the resolver is another host, the packet is put onto lo by a packet socket, with
- * the broadcast address in front. It is then routed as input, so this is not done where that would
- * drop it: under a strict rp_filter (IPv4), for addresses of this host (for these the error stays on
- * lo too), between link-local addresses, and for a client bound to an interface. What is left is a
- * resolver of another host under a strict rp_filter, or with a link-local address.
- *
  * A client that is bound to an interface (SO_BINDTODEVICE, which needs no privilege) hears only
  * what comes in by that one, not by lo. With an output interface given, the local route is taken
  * all the same, and the packet counts as having come in by the interface that was asked for.
@@ -37,12 +28,7 @@
  * the address, or the first one if several have the same; a client bound to another one does not
  * get its answer and times out (RFC 4007 6).
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ifaddrs.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
@@ -63,58 +49,7 @@
 
 struct sp_injector {
 	int fd4, fd6; /* -1: the kernel has no such family */
-	int packet;   /* for what must not be answered by ICMP; -1: none */
-	bool strict;  /* rp_filter */
 };
-
-static int read_number(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), number = 0;
-	char text[16] = "";
-
-	if (fd < 0)
-		return 0;
-	if (read(fd, text, sizeof(text) - 1) > 0)
-		number = atoi(text);
-	close(fd);
-	return number;
-}
-
-/* The kernel takes the higher of the two (IN_DEV_RPFILTER); 1 is strict, 2 is loose. */
-bool sp_inject_is_strict(void)
-{
-	int all = read_number("/proc/sys/net/ipv4/conf/all/rp_filter");
-	int lo = read_number("/proc/sys/net/ipv4/conf/lo/rp_filter");
-
-	return (all > lo ? all : lo) == 1;
-}
-
-bool sp_inject_is_local(int family, const uint8_t addr[16])
-{
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	struct ifaddrs *all, *i;
-	bool found = false;
-
-	memcpy(&v4.sin_addr, addr + 12, 4);
-	memcpy(&v6.sin6_addr, addr, 16);
-	if (family == AF_INET ? addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr))
-		return true;
-	if (getifaddrs(&all) < 0)
-		return false;
-	for (i = all; i && !found; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != family)
-			continue;
-		if (family == AF_INET)
-			found = ((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr ==
-				v4.sin_addr.s_addr;
-		else
-			found = IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
-						   &v6.sin6_addr);
-	}
-	freeifaddrs(all);
-	return found;
-}
 
 int sp_injector_open(struct sp_injector **ret_injector)
 {
@@ -126,8 +61,6 @@ int sp_injector_open(struct sp_injector **ret_injector)
 		return -ENOMEM;
 	injector->fd4 = -1;
 	injector->fd6 = -1;
-	injector->packet = -1;
-	injector->strict = sp_inject_is_strict();
 
 	injector->fd4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 	if (injector->fd4 < 0) {
@@ -151,8 +84,6 @@ int sp_injector_open(struct sp_injector **ret_injector)
 		r = -errno;
 		goto fail;
 	}
-	/* protocol 0: it hears nothing. Without it there are the raw sockets */
-	injector->packet = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	*ret_injector = injector;
 	return 0;
 fail:
@@ -168,8 +99,6 @@ void sp_injector_close(struct sp_injector *injector)
 		close(injector->fd4);
 	if (injector->fd6 >= 0)
 		close(injector->fd6);
-	if (injector->packet >= 0)
-		close(injector->packet);
 	free(injector);
 }
 
@@ -216,34 +145,6 @@ static bool is_mapped(const uint8_t addr[16])
 	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
-}
-
-/* Can this go by the packet socket? See above. */
-static bool is_quiet(const struct sp_injector *injector, int family, const uint8_t src[16],
-		     const uint8_t dst[16], uint32_t bound_if)
-{
-	if (injector->packet < 0 || bound_if || (family == AF_INET && injector->strict))
-		return false;
-	if (family == AF_INET6 && ((src[0] == 0xfe && (src[1] & 0xc0) == 0x80) ||
-				   (dst[0] == 0xfe && (dst[1] & 0xc0) == 0x80)))
-		return false;
-	return !sp_inject_is_local(family, src);
-}
-
-static int send_quietly(const struct sp_injector *injector, int family, const void *packet,
-			size_t len)
-{
-	struct sockaddr_ll to = {
-		.sll_family = AF_PACKET,
-		.sll_protocol = htons(family == AF_INET ? ETH_P_IP : ETH_P_IPV6),
-		.sll_ifindex = 1, /* lo, in every network namespace (LOOPBACK_IFINDEX) */
-		.sll_halen = ETH_ALEN,
-	};
-
-	memset(to.sll_addr, 0xff, ETH_ALEN);
-	return sendto(injector->packet, packet, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0
-		       ? -errno
-		       : 0;
 }
 
 /* The packet, by the interface that `info` (IP_PKTINFO, IPV6_PKTINFO) says, if it is not NULL. */
@@ -320,8 +221,6 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		if (len)
 			memcpy(packet.v4.payload, payload, len);
 		packet.v4.udp.check = udp_checksum(src, dst, 4, &packet.v4.udp, udp_len);
-		if (is_quiet(injector, family, src, dst, bound_if))
-			return send_quietly(injector, family, &packet.v4, sizeof(ip) + udp_len);
 		return send_packet(injector->fd4, &packet.v4, sizeof(ip) + udp_len, &to, sizeof(to),
 				   IPPROTO_IP, IP_PKTINFO, bound_if ? &info : NULL, sizeof(info));
 	} else {
@@ -344,8 +243,6 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		if (len)
 			memcpy(packet.v6.payload, payload, len);
 		packet.v6.udp.check = udp_checksum(src, dst, 16, &packet.v6.udp, udp_len);
-		if (is_quiet(injector, family, src, dst, bound_if))
-			return send_quietly(injector, family, &packet.v6, sizeof(ip) + udp_len);
 		return send_packet(injector->fd6, &packet.v6, sizeof(ip) + udp_len, &to, sizeof(to),
 				   IPPROTO_IPV6, IPV6_PKTINFO, bound_if ? &info : NULL,
 				   sizeof(info));

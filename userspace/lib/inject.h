@@ -5,7 +5,6 @@
 #ifndef SALLYPORT_LIB_INJECT_H
 #define SALLYPORT_LIB_INJECT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,18 +20,6 @@ struct sp_injector;
  */
 int sp_injector_open(struct sp_injector **ret_injector);
 void sp_injector_close(struct sp_injector *injector);
-
-/*
- * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
- * sandbox must not have us send packets for it to an address that it merely wrote into its own.
- */
-bool sp_inject_is_local(int family, const uint8_t addr[16]);
-
-/*
- * Does this network namespace filter by reverse path so strictly that an IPv4 datagram to a port
- * that nobody has any more is answered by an ICMP error which quotes it? (inject.c says why.)
- */
-bool sp_inject_is_strict(void);
 
 /*
  * Sends `payload` from src:sport to dst:dport. `family` is that of the packet, AF_INET or AF_INET6;
