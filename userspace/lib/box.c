@@ -879,6 +879,15 @@ static void answer(struct sp_box *b, const struct sp_request *q)
 
 	if (!b->injector || !is_local(q->family, q->saddr))
 		return;
+	/*
+	 * The kernel would tell the resolver, by an ICMP error that quotes the name, that nobody
+	 * hears the answer. IPv4 is sent so that it does not (inject.c); here a socket that is
+	 * closed from now on is late enough.
+	 */
+	if (q->family == AF_INET6 &&
+	    (!b->diag || sp_sockdiag_receives(b->diag, q->family, q->daddr, q->dport, q->saddr,
+					      q->sport, q->bound_if) < 0))
+		return;
 	answer_text(b, q, text, sizeof(text));
 	n = sp_answer_build(q, text, message, sizeof(message));
 	if (n > 0)

@@ -16,8 +16,14 @@
  *
  * What must not happen: that a packet leaves the host. The destination is taken from a packet that
  * the kernel saw the sandbox send, and sandboxes have neither raw sockets nor IP_TRANSPARENT;
- * should the address have been removed since, IPv4 is kept from being routed by MSG_DONTROUTE (it
- * can still reach a neighbour on the link), IPv6 is routed.
+ * should the address have been removed since, IPv4 goes to lo all the same, IPv6 is routed.
+ *
+ * Nor may an ICMP error leave: "port unreachable", which the kernel sends to the resolver when the
+ * client has closed its socket meanwhile, or connected it elsewhere, quotes the answer, and with it
+ * the very name that was denied. For IPv4 the packet is therefore routed as what the kernel never
+ * answers with an error (RFC 1122 3.2.2), a broadcast on lo: the route of a raw packet is looked up
+ * by the address of sendmsg(), which need not be that of the header. The receivers are then all
+ * sockets that have this port and address (__udp4_lib_mcast_deliver()), or none.
  *
  * A client that is bound to an interface (SO_BINDTODEVICE, which needs no privilege) hears only
  * what comes in by that one, not by lo. With an output interface given, the local route is taken
@@ -45,6 +51,7 @@
 #define IPV6_HDRINCL 36 /* linux/in6.h, where the C library has none */
 #endif
 
+#define LOOPBACK 1   /* the index of lo in every network namespace (LOOPBACK_IFINDEX, net/flow.h) */
 #define HOP_LIMIT 64 /* RFC 1700; never used up, the packet makes no hop */
 
 struct sp_injector {
@@ -68,7 +75,8 @@ int sp_injector_open(struct sp_injector **ret_injector)
 		goto fail;
 	}
 	/* IPPROTO_RAW implies it; said for who reads a trace */
-	if (setsockopt(injector->fd4, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) < 0) {
+	if (setsockopt(injector->fd4, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) < 0 ||
+	    setsockopt(injector->fd4, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on)) < 0) {
 		r = -errno;
 		goto fail;
 	}
@@ -201,7 +209,7 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 	udp.len = htons(udp_len);
 
 	if (family == AF_INET) {
-		struct in_pktinfo info = {.ipi_ifindex = bound_if};
+		struct in_pktinfo info = {.ipi_ifindex = bound_if ? bound_if : LOOPBACK};
 		struct sockaddr_in to = {.sin_family = AF_INET};
 		struct iphdr ip = {
 			.version = 4,
@@ -215,14 +223,15 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		memcpy(&ip.saddr, src + 12, sizeof(ip.saddr));
 		memcpy(&ip.daddr, dst + 12, sizeof(ip.daddr));
 		ip.check = sum_finish(sum_words(0, &ip, sizeof(ip)));
-		to.sin_addr.s_addr = ip.daddr;
+		/* an interface that was asked for is not lo: there a broadcast would leave */
+		to.sin_addr.s_addr = bound_if ? ip.daddr : htonl(INADDR_BROADCAST);
 		packet.v4.ip = ip;
 		packet.v4.udp = udp;
 		if (len)
 			memcpy(packet.v4.payload, payload, len);
 		packet.v4.udp.check = udp_checksum(src, dst, 4, &packet.v4.udp, udp_len);
 		return send_packet(injector->fd4, &packet.v4, sizeof(ip) + udp_len, &to, sizeof(to),
-				   IPPROTO_IP, IP_PKTINFO, bound_if ? &info : NULL, sizeof(info));
+				   IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	} else {
 		/* the port of a raw IPv6 address is a protocol: zero, for that of the socket */
 		struct sockaddr_in6 to = {.sin6_family = AF_INET6};

@@ -207,6 +207,30 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 	return r == -ESTALE ? -ENOENT : r;
 }
 
+int sp_sockdiag_receives(struct sp_sockdiag *diag, int family, const uint8_t src[16],
+			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if)
+{
+	/* udp_dump_one() takes the ends as a packet to the socket has them */
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = family,
+		.sdiag_protocol = IPPROTO_UDP,
+		.idiag_states = ~0u,
+		.id.idiag_sport = htons(sport),
+		.id.idiag_dport = htons(dport),
+		.id.idiag_if = bound_if,
+		.id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
+	};
+	struct inet_diag_msg found = {0};
+
+	if (family != AF_INET && family != AF_INET6)
+		return -EINVAL;
+	if (is_mapped(src) != (family == AF_INET) || is_mapped(dst) != (family == AF_INET))
+		return -EINVAL;
+	put_addr(request.id.idiag_src, family, src);
+	put_addr(request.id.idiag_dst, family, dst);
+	return ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
+}
+
 int sp_sockdiag_probe(void)
 {
 	struct sockaddr_in listen_addr = {.sin_family = AF_INET,

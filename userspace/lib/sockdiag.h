@@ -35,6 +35,13 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 			uint64_t cookie);
 
 /*
+ * Would a UDP datagram from src:sport to dst:dport find a socket here? Ends as the packet has them;
+ * the rest as above. 0; -ENOENT (none; also where the kernel has no udp_diag); -EINVAL; -errno.
+ */
+int sp_sockdiag_receives(struct sp_sockdiag *diag, int family, const uint8_t src[16],
+			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if);
+
+/*
  * Tries it: makes a TCP connection on loopback in the current network namespace, destroys one end
  * of it, and looks whether it is dead. 0; -errno of what failed; -EIO if the socket lived on.
  * -ENETUNREACH and -EADDRNOTAVAIL: lo is down here, nothing was learned.
