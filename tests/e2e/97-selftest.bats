@@ -29,13 +29,17 @@ finish() {
 
 # True when the document in output is what EXPRESSION says of it (d), its techniques (t), their runs.
 json() { # EXPRESSION
+	output=
 	"$PYTHON" - "$BATS_TEST_TMPDIR/output" "$1" <<-'PYTHON' || fail "not true: $1"
 		import collections, json, sys
 		d = json.load(open(sys.argv[1]))
 		t = {x["name"]: x for x in d["techniques"]}
 		reached = {(x["name"], r["as"]): r["reached"] for x in d["techniques"] for r in x["runs"]}
 		counted = collections.Counter(x["result"] for x in d["techniques"])
-		sys.exit(not eval(sys.argv[2]))
+		if not eval(sys.argv[2]):
+		    wrong = [f"{x['result']} {x['name']}: {x['detail']}" for x in t.values()
+		             if (x["result"] == "held") == (d["mode"] == "audit_only")]
+		    sys.exit("\n".join([str(d["counts"])] + wrong))
 	PYTHON
 }
 

@@ -472,6 +472,20 @@ static bool reached(const struct selftest *s, size_t technique, enum who who)
 	return s->lab.sight->markers[id] || s->lab.sight->ports[id] || s->served[id];
 }
 
+/* Not tried in earnest: it did not come to the attempt, or failed of something that is no denial.
+ */
+static bool is_broken(const struct run *run)
+{
+	static const int mundane[] = {EADDRINUSE, EMFILE, ENFILE, ENOMEM, EAGAIN};
+
+	if (!run->tried || run->said.error == SP_TRY_BROKEN || run->said.error == SP_TRY_NA)
+		return true;
+	for (size_t i = 0; i < sizeof(mundane) / sizeof(mundane[0]); i++)
+		if (run->said.error == mundane[i])
+			return true;
+	return false;
+}
+
 /* How a run ended: "EPERM [not_learned]". */
 static void say_run(const struct run *run, char *text, size_t size)
 {
@@ -561,8 +575,7 @@ static enum verdict judge(const struct selftest *s, size_t technique, char *deta
 	for (enum who who = AS_NOBODY; who < WHOS; who++) {
 		if (!applies(t, who) || allow)
 			continue;
-		if (!runs[who].tried || runs[who].said.error == SP_TRY_BROKEN ||
-		    runs[who].said.error == SP_TRY_NA) {
+		if (is_broken(&runs[who])) {
 			say_run(&runs[who], text, sizeof(text));
 			snprintf(detail, size, "not tried as %s: %s", who_names[who], text);
 			return INCONCLUSIVE;

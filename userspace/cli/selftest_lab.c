@@ -671,15 +671,18 @@ static int draw_prefix(char prefix[SP_MARKER_PREFIX + 1])
 	return 0;
 }
 
-/* Ping sockets need no privilege where a distribution allows them; here they are to be tried. */
-static void allow_ping(void)
+/*
+ * What some distributions allow everybody, so that it is not the kernel's own rule that stops it:
+ * ping sockets, and binding to low ports. The files are those of the caller's network namespace.
+ */
+static void allow(const char *path, const char *value)
 {
-	int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (fd >= 0) {
-		(void)!write(fd, "0 2147483647", 12);
-		close(fd);
-	}
+	if (fd < 0)
+		return;
+	(void)!write(fd, value, strlen(value));
+	close(fd);
 }
 
 static void close_all(int *fds, size_t len)
@@ -758,7 +761,8 @@ int sp_lab_open(struct sp_lab *ret_lab, struct sp_error **err)
 	}
 	if (r)
 		goto out;
-	allow_ping();
+	allow("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+	allow("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	lab.reply = fds[4];
 	fds[4] = -1;
 	lab.fences[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -3,9 +3,11 @@
  * selftest_worker.c - the process that tries ways out, inside the sandbox or outside.
  *
  * Each try is a child of its own, so that it may change its namespaces, be killed by the system
- * call filter, or hang, and what it opened ends with it.
+ * call filter, or hang, and what it opened ends with it: before the try is reported, so that the
+ * next one does not find an address in use.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +43,7 @@ static bool hear(int fd, struct sp_try *try)
 	return true;
 }
 
-static void __attribute__((noreturn)) attempt(const struct sp_try *try, int fd)
+static void __attribute__((noreturn)) attempt(const struct sp_try *try, int report)
 {
 	struct sp_attack attack = {.technique = &sp_techniques[try->technique], .try = *try};
 	struct sp_said said = {.id = try->id};
@@ -53,39 +55,49 @@ static void __attribute__((noreturn)) attempt(const struct sp_try *try, int fd)
 	r = attack.technique->attack(&attack);
 	said.error = r == SP_TRY_NA || r == SP_TRY_BROKEN || r >= 0 ? r : -r;
 	memcpy(said.note, attack.note, sizeof(said.note));
-	_exit(send(fd, &said, sizeof(said), MSG_NOSIGNAL) != (ssize_t)sizeof(said));
+	_exit(write(report, &said, sizeof(said)) != (ssize_t)sizeof(said));
+}
+
+static void try_in_child(const struct sp_try *try, struct sp_said *ret_said)
+{
+	struct sp_said said = {.id = try->id, .error = SP_TRY_BROKEN};
+	int fds[2], status = 0;
+	pid_t pid;
+
+	*ret_said = said;
+	if (pipe2(fds, O_CLOEXEC)) {
+		snprintf(ret_said->note, sizeof(ret_said->note), "pipe: %s", strerror(errno));
+		return;
+	}
+	pid = fork();
+	if (!pid)
+		attempt(try, fds[1]);
+	if (pid < 0)
+		snprintf(ret_said->note, sizeof(ret_said->note), "fork: %s", strerror(errno));
+	close(fds[1]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status)) {
+		ret_said->killed = WTERMSIG(status);
+		ret_said->error = EINTR;
+	} else if (pid > 0 && read(fds[0], &said, sizeof(said)) == (ssize_t)sizeof(said)) {
+		*ret_said = said; /* less than a pipe takes, so it is all there */
+	} else if (pid > 0) {
+		snprintf(ret_said->note, sizeof(ret_said->note), "could not report");
+	}
+	close(fds[0]);
 }
 
 void sp_worker(int fd)
 {
 	struct sp_said said;
 	struct sp_try try;
-	int status;
-	pid_t pid;
 
 	while (hear(fd, &try)) {
-		pid = fork();
-		if (!pid)
-			attempt(&try, fd);
-		memset(&said, 0, sizeof(said));
-		said.id = try.id;
-		status = 0;
-		if (pid < 0) {
-			said.error = SP_TRY_BROKEN;
-			snprintf(said.note, sizeof(said.note), "fork: %s", strerror(errno));
-		}
-		while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
+		try_in_child(&try, &said);
 		if (try.given >= 0)
 			close(try.given);
-		if (WIFSIGNALED(status)) {
-			said.killed = WTERMSIG(status);
-			said.error = EINTR;
-		} else if (pid > 0 && WEXITSTATUS(status)) {
-			said.error = SP_TRY_BROKEN;
-			snprintf(said.note, sizeof(said.note), "could not report");
-		}
-		if (said.error && send(fd, &said, sizeof(said), MSG_NOSIGNAL) < 0)
+		if (send(fd, &said, sizeof(said), MSG_NOSIGNAL) < 0)
 			break;
 	}
 	_exit(0);
