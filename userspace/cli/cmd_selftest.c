@@ -68,6 +68,7 @@ static const struct {
 /* One technique, tried by one worker. */
 struct run {
 	bool tried;
+	uint64_t from, to; /* ns, CLOCK_MONOTONIC; 0: not yet */
 	struct sp_said said;
 	bool reasons[SP_REASON_COUNT]; /* of the sandbox's denials meanwhile */
 };
@@ -99,7 +100,6 @@ struct selftest {
 	int signals;
 	int ended_by; /* a signal */
 	struct outcome *outcomes;
-	struct run *current;
 	unsigned int counts[VERDICTS];
 	double seconds;
 };
@@ -302,15 +302,36 @@ static void read_services(struct selftest *s)
 
 /* ---- trying --------------------------------------------------------------------------------- */
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Events may come late. Their time says which try they are of: one is over before the next. */
+static struct run *run_at(struct selftest *s, uint64_t ns)
+{
+	for (size_t i = 0; i < sp_techniques_len; i++)
+		for (int who = AS_NOBODY; who < WHOS; who++) {
+			struct run *run = &s->outcomes[i].runs[who];
+
+			if (run->from && run->from <= ns && (!run->to || ns <= run->to))
+				return run;
+		}
+	return NULL;
+}
+
 static void each_event(const struct sp_event *event, void *data)
 {
-	struct selftest *s = data;
+	struct run *run = run_at(data, event->time);
 
-	if (s->current && event->verdict == SP_VERDICT_DENIED && event->kind != SP_EVENT_CLOSE)
-		s->current->reasons[event->reason] = true;
+	if (run && event->verdict == SP_VERDICT_DENIED && event->kind != SP_EVENT_CLOSE)
+		run->reasons[event->reason] = true;
 	/* an answer that taught nothing is no denial, and says why the next step is one */
-	if (s->current && event->kind == SP_EVENT_ANSWER && event->reason == SP_REASON_REBINDING)
-		s->current->reasons[event->reason] = true;
+	if (run && event->kind == SP_EVENT_ANSWER && event->reason == SP_REASON_REBINDING)
+		run->reasons[event->reason] = true;
 }
 
 static void serve(struct selftest *s)
@@ -331,10 +352,7 @@ static bool ended(struct selftest *s)
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(now_ns() / 1000000);
 }
 
 /* Serves the sandbox until the worker has said something (or `fd` is -1), or the time is over. */
@@ -397,11 +415,12 @@ static void try_once(struct selftest *s, size_t technique, enum who who, const s
 	try.inside = who != OUTSIDE;
 	sp_marker(s->lab.prefix, try.id, try.marker);
 	run->said.error = SP_TRY_BROKEN;
-	s->current = run;
+	run->from = now_ns();
 	if (worker->fd < 0 ||
 	    !send_try(worker->fd, &try,
 		      sp_techniques[technique].flags & SP_TECHNIQUE_GIVEN ? s->leaked : -1)) {
 		snprintf(run->said.note, sizeof(run->said.note), "the process that tries is gone");
+		run->to = run->from;
 		return;
 	}
 	for (;;) {
@@ -428,8 +447,8 @@ static void try_once(struct selftest *s, size_t technique, enum who who, const s
 		run->tried = true;
 		break;
 	}
+	run->to = now_ns();
 	serve(s);
-	s->current = NULL;
 }
 
 static bool applies(const struct sp_technique *technique, enum who who)
