@@ -157,7 +157,7 @@ static int start_plain(struct selftest *s, enum who who, struct sp_error **err)
 		return r;
 	}
 	if (!s->workers[who].pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(1);
 		sigprocmask(SIG_SETMASK, &s->before.mask, NULL);
@@ -548,7 +548,7 @@ static void say_inside(const struct selftest *s, size_t technique, char *text, s
 	}
 	say_run(&runs[AS_NOBODY], one, sizeof(one));
 	say_run(&runs[AS_ROOT], other, sizeof(other));
-	if (strcmp(one, other))
+	if (strcmp(one, other) != 0)
 		snprintf(text, size, "%s; root: %s", one, other);
 	else
 		snprintf(text, size, "%s", one);
@@ -636,7 +636,8 @@ static bool good(const struct selftest *s)
 
 static void print_text(const struct selftest *s)
 {
-	bool colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+	const char *no_color = getenv("NO_COLOR");
+	bool colour = isatty(STDOUT_FILENO) && !(no_color && *no_color);
 	unsigned int ways = s->counts[HELD] + s->counts[PASSED] + s->counts[KNOWN];
 
 	for (size_t i = 0; i < sp_techniques_len; i++) {

@@ -617,7 +617,12 @@ enum {
 /* A query with the marker in it; what is wrong with it is told by `way`. */
 static size_t query(const struct sp_attack *a, uint8_t buf[2048])
 {
-	static const uint8_t end[] = {0, 0, 1, 0, 1};
+	/* name ".", type, class or size, TTL, length: of a TXT record; of an OPT record with an
+	 * option of padding (RFC 7830), of 1,596 bytes */
+	static const uint8_t text[] = {0, 0, 16, 0, 1, 0, 0, 0, 0, 0, SP_MARKER_LEN};
+	static const uint8_t padding[] = {0, 0, 41, 4, 208, 0, 0, 0, 0, 6, 64, 0, 12, 6, 60};
+	/* a pointer to behind the question, A, IN */
+	static const uint8_t pointer[] = {0xc0, 18, 0, 1, 0, 1};
 	char name[100];
 	size_t len;
 
@@ -650,14 +655,11 @@ static size_t query(const struct sp_attack *a, uint8_t buf[2048])
 			return len + second_len;
 		}
 		if (a->technique->way == Q_RECORD) {
-			/* a TXT record of a query: QNAME, type, class, TTL, length */
-			memcpy(buf + len, "\0\0\20\0\1\0\0\0\0\0", 10);
-			buf[len + 10] = SP_MARKER_LEN;
+			memcpy(buf + len, text, sizeof(text));
 			buf[11] = 1;
-			len += 11;
+			len += sizeof(text);
 		} else if (a->technique->way == Q_LONG) {
-			/* an OPT record whose padding makes it longer than one frame */
-			memcpy(buf + len, "\0\0\51\4\320\0\0\0\0\6\100\0\14\6\74", 15);
+			memcpy(buf + len, padding, sizeof(padding));
 			memset(buf + len + 15, 0, 1596);
 			memcpy(buf + len + 15, a->try.marker, SP_MARKER_LEN);
 			buf[11] = 1;
@@ -667,11 +669,11 @@ static size_t query(const struct sp_attack *a, uint8_t buf[2048])
 		return len + SP_MARKER_LEN;
 	case Q_POINTER:
 		/* the question is a pointer to a name behind it */
-		len = sp_dns_question(buf, 7, "", 1);
-		memcpy(buf + 12, "\300\22\0\1\0\1", 6);
+		sp_dns_question(buf, 7, "", 1);
+		memcpy(buf + 12, pointer, sizeof(pointer));
 		buf[18] = SP_MARKER_LEN;
 		memcpy(buf + 19, a->try.marker, SP_MARKER_LEN);
-		memcpy(buf + 19 + SP_MARKER_LEN, end, 1);
+		buf[19 + SP_MARKER_LEN] = 0;
 		return 20 + SP_MARKER_LEN;
 	}
 	len = sp_dns_question(buf, 7, name, a->technique->way == Q_TYPE ? 10 /* NULL */ : 1);
@@ -859,6 +861,7 @@ enum {
 /* The bytes of a handshake in `buf`, and where to cut them into two segments (0: nowhere). */
 static size_t handshake(const struct sp_attack *a, int way, uint8_t buf[2048], size_t *ret_cut)
 {
+	static const uint8_t empty[] = {22, 3, 1, 0, 0}; /* a handshake record of no bytes */
 	bool good = way >= H_EVIL;
 	struct sp_hello hello = {.names = {good ? "one.test" : "two.test"}};
 	size_t len, cut, at = 0;
@@ -882,8 +885,8 @@ static size_t handshake(const struct sp_attack *a, int way, uint8_t buf[2048], s
 		hello.names[0] = "xone.test";
 	len = sp_hello_build(&hello, a->try.marker, message, &cut);
 	if (way == H_EMPTY_RECORD) {
-		memcpy(buf, "\26\3\1\0\0", 5);
-		at = 5;
+		memcpy(buf, empty, sizeof(empty));
+		at = sizeof(empty);
 	}
 	if (way == H_SEGMENTS || way == H_ALLOWED_SEGMENTS)
 		*ret_cut = 5 + cut;

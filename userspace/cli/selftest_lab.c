@@ -112,7 +112,7 @@ void sp_marker_find(const char *prefix, const uint8_t *data, size_t len,
 		for (size_t i = 0; i < SP_MARKER_LEN; i++)
 			text[i] = (char)(data[at + i] | 0x20);
 		text[SP_MARKER_LEN] = '\0';
-		if (memcmp(text, prefix, SP_MARKER_PREFIX))
+		if (memcmp(text, prefix, SP_MARKER_PREFIX) != 0)
 			continue;
 		id = strtoul(text + SP_MARKER_PREFIX, NULL, 16);
 		if (id < SP_TRIES_MAX)
@@ -287,6 +287,8 @@ static size_t put_address(uint8_t *to, size_t at, const char *owner, uint16_t ty
 static size_t answer(const uint8_t *query, size_t len, uint8_t reply[DNS_MAX])
 {
 	char name[256] = "";
+	/* flags and counts: a response, one question */
+	static const uint8_t head[] = {0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0};
 	size_t at = 12, end = 12, found = sizeof(zone) / sizeof(zone[0]), answers = 0;
 	uint16_t type;
 
@@ -299,7 +301,7 @@ static size_t answer(const uint8_t *query, size_t len, uint8_t reply[DNS_MAX])
 			(char)(query[i] >= 'A' && query[i] <= 'Z' ? query[i] | 0x20 : query[i]);
 	type = (uint16_t)(query[end + 1] << 8 | query[end + 2]);
 	at = put(reply, 0, query, end + 5);
-	memcpy(reply + 2, "\x81\x80\0\1\0\0\0\0\0\0", 10);
+	memcpy(reply + 2, head, sizeof(head));
 	for (size_t i = 0; i < sizeof(zone) / sizeof(zone[0]); i++)
 		if (!strcmp(zone[i].name, name))
 			found = i;
@@ -421,7 +423,7 @@ static unsigned int port_of(const uint8_t *frame, size_t len)
 		if ((frame[at + 6] & 0x1f) || frame[at + 7])
 			return 0; /* not the first fragment */
 		protocol = frame[at + 9];
-		at += (frame[at] & 15u) * 4;
+		at += (size_t)(frame[at] & 15) * 4;
 	} else if (type == ETH_P_IPV6 && at + 40 <= len) {
 		protocol = frame[at + 6];
 		at += 40;
@@ -429,7 +431,7 @@ static unsigned int port_of(const uint8_t *frame, size_t len)
 			protocol == IPPROTO_DSTOPTS) &&
 		       at + 8 <= len) {
 			protocol = frame[at];
-			at += (frame[at + 1] + 1u) * 8;
+			at += ((size_t)frame[at + 1] + 1) * 8;
 		}
 	} else {
 		return 0;
@@ -448,7 +450,7 @@ static void look(struct far *far)
 	socklen_t stats_len = sizeof(stats);
 
 	for (;;) {
-		struct sockaddr_ll from;
+		struct sockaddr_ll from = {0};
 		socklen_t from_len = sizeof(from);
 		ssize_t len = recvfrom(far->capture, frame, sizeof(frame), MSG_DONTWAIT,
 				       (struct sockaddr *)&from, &from_len);
@@ -569,7 +571,7 @@ far_main(struct sp_lab *lab, int tell, int wired, int reply, pid_t parent)
 	const char *what = "make a network namespace";
 	char byte;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
 	/* Ctrl-C is for the parent, which ends this process. */

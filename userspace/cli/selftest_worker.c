@@ -49,7 +49,7 @@ static void __attribute__((noreturn)) attempt(const struct sp_try *try, int repo
 	struct sp_said said = {.id = try->id};
 	int r;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGALRM, SIG_DFL);
 	alarm(TRY_SECONDS);
 	r = attack.technique->attack(&attack);
@@ -91,7 +91,7 @@ static void try_in_child(const struct sp_try *try, struct sp_said *ret_said)
 void sp_worker(int fd)
 {
 	struct sp_said said;
-	struct sp_try try;
+	struct sp_try try = {0};
 
 	while (hear(fd, &try)) {
 		try_in_child(&try, &said);
