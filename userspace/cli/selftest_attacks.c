@@ -223,6 +223,7 @@ static int uring_connect(struct sp_attack *a)
 
 static int mptcp(struct sp_attack *a)
 {
+	struct linger reset = {.l_onoff = 1};
 	struct sockaddr_storage to;
 	socklen_t len;
 	int fd, r;
@@ -233,6 +234,8 @@ static int mptcp(struct sp_attack *a)
 	fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
 	if (fd < 0)
 		return a->try.inside ? -errno : sp_attack_na(a, "MPTCP: %s", strerror(errno));
+	/* a peer that never closes keeps such a socket for a minute; the SYN has arrived by then */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	r = sp_tcp_connect_fd(fd, &to, len);
 	return r ? r : sp_send_all(fd, a->try.marker, SP_MARKER_LEN);
 }
@@ -1337,7 +1340,6 @@ static int foreign_tcp(struct sp_attack *a)
 	struct sockaddr_storage address = {0};
 	bool v6 = a->technique->family == AF_INET6;
 	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
-	struct linger off = {0};
 
 	if (fd < 0)
 		return sp_attack_broken(a, "socket", -errno);
@@ -1346,8 +1348,6 @@ static int foreign_tcp(struct sp_attack *a)
 	else
 		memcpy(&address, &to, sizeof(to));
 	r = sp_tcp_connect_fd(fd, &address, v6 ? sizeof(to6) : sizeof(to));
-	/* the service has to find what was sent after this process has ended */
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 	return r ? r : sp_send_all(fd, a->try.marker, SP_MARKER_LEN);
 }
 

@@ -104,12 +104,11 @@ int sp_resolve(int family, const char *name)
 int sp_tcp_connect_fd(int fd, const struct sockaddr_storage *to, socklen_t len)
 {
 	struct pollfd writable = {.fd = fd, .events = POLLOUT};
-	struct linger reset = {.l_onoff = 1};
 	int error = 0, one = 1, flags;
 	socklen_t error_len = sizeof(error);
 
-	/* What a try leaves ends with it, by a reset: the far side closes nothing. */
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	/* A segment that is still queued when the try ends is sent by the kernel, and seen later.
+	 */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	flags = fcntl(fd, F_GETFL);
 	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
