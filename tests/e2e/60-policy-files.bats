@@ -126,7 +126,7 @@ sp() {
 	run sp --version
 	[[ $status -eq 0 && $output =~ [0-9]+\.[0-9]+ ]]
 	local command
-	for command in run check explain doctor; do
+	for command in run check explain doctor selftest; do
 		run sp "$command" --help
 		[[ $status -eq 0 && -n $output ]] || fail "$command --help"
 	done

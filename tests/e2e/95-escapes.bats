@@ -67,3 +67,21 @@ escape() { # HOW [ARGUMENT]...: works outside, not inside
 	[[ $output != *nowhere* ]] || fail "sallyport sent it: $(capture_text)"
 	event kind=dns verdict=denied name=stolen.nowhere.test
 }
+
+# The kernel answered our answer to such a query by an ICMP error, which had the name in it.
+@test "escapes: a denied name is not quoted to the resolver when its socket is gone" {
+	local filter='(udp port 53) or icmp or (icmp6 and ip6[40] == 1)' version
+	for version in "" 6; do
+		capture_start "$filter"
+		run outside "$PYTHON" "$E2E/clients/escape.py" closed $version
+		capture_stop
+		[[ $status -eq 0 && $(tcpdump -n -r "$CAPTURE" 2>/dev/null | grep -c 'secret\.nowhere') -ge 20 ]] ||
+			fail "the capture does not see the queries outside"
+		capture_start "$filter"
+		run inside --resolver "$R" --resolver "$R6" -- "$PYTHON" "$E2E/clients/escape.py" closed $version
+		capture_stop
+		[[ $status -eq 0 && -s $BATS_TEST_TMPDIR/ms ]] || fail "did not run inside"
+		event kind=dns verdict=denied name=secret.nowhere.test
+		[[ $(tcpdump -n -r "$CAPTURE" 2>/dev/null | wc -l) -eq 0 ]] || fail "it arrived: $(capture_text)"
+	done
+}

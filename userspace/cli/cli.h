@@ -22,6 +22,7 @@ enum {
 	SP_EXIT_OK = 0,
 	SP_EXIT_HOST = 1,  /* the host cannot do it (or doctor found something missing) */
 	SP_EXIT_USAGE = 2, /* bad command line or bad policy */
+	SP_EXIT_NOT_TRIED = 3, /* selftest: the host cannot run it */
 	SP_EXIT_NOT_EXECUTABLE = 126, /* as shells do */
 	SP_EXIT_NOT_FOUND = 127,
 	SP_EXIT_SIGNAL = 128, /* + number */
@@ -32,6 +33,7 @@ int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_selftest(int argc, char **argv);
 
 struct sp_command {
 	const char *name;

@@ -17,6 +17,7 @@ const struct sp_command sp_commands[] = {
 	{"check", cmd_check, "check a policy file and warn about what it lets through"},
 	{"explain", cmd_explain, "say what a policy decides for a host, and by which rule"},
 	{"doctor", cmd_doctor, "try what this host can enforce, and say what is missing"},
+	{"selftest", cmd_selftest, "try to get out of a sandbox on this host, and say what held"},
 	{NULL, NULL, NULL},
 };
 

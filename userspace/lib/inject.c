@@ -29,12 +29,19 @@
  * what comes in by that one, not by lo. With an output interface given, the local route is taken
  * all the same, and the packet counts as having come in by the interface that was asked for.
  *
+ * IPv6 has no broadcast to route by, but the kernel does not answer what came as a broadcast of the
+ * link either (icmp6_send(): pkt_type). So the packet is put onto lo by a packet socket, with that
+ * address in front, and is routed as input; there is no reverse path filter. Not so between
+ * link-local addresses, which lo has none of, and for a client bound to an interface.
+ *
  * Link-local (fe80::/10) destinations are ambiguous without a scope. A client that is connected to
  * one is bound to its interface by that. Without bound_if the kernel takes the interface that has
  * the address, or the first one if several have the same; a client bound to another one does not
  * get its answer and times out (RFC 4007 6).
  */
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
@@ -56,6 +63,7 @@
 
 struct sp_injector {
 	int fd4, fd6; /* -1: the kernel has no such family */
+	int packet6;  /* packet socket for IPv6; -1: none */
 };
 
 int sp_injector_open(struct sp_injector **ret_injector)
@@ -68,6 +76,7 @@ int sp_injector_open(struct sp_injector **ret_injector)
 		return -ENOMEM;
 	injector->fd4 = -1;
 	injector->fd6 = -1;
+	injector->packet6 = -1;
 
 	injector->fd4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 	if (injector->fd4 < 0) {
@@ -92,6 +101,8 @@ int sp_injector_open(struct sp_injector **ret_injector)
 		r = -errno;
 		goto fail;
 	}
+	/* protocol 0: it hears nothing */
+	injector->packet6 = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	*ret_injector = injector;
 	return 0;
 fail:
@@ -107,6 +118,8 @@ void sp_injector_close(struct sp_injector *injector)
 		close(injector->fd4);
 	if (injector->fd6 >= 0)
 		close(injector->fd6);
+	if (injector->packet6 >= 0)
+		close(injector->packet6);
 	free(injector);
 }
 
@@ -153,6 +166,25 @@ static bool is_mapped(const uint8_t addr[16])
 	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 	return memcmp(addr, prefix, sizeof(prefix)) == 0;
+}
+
+static bool is_link_local(const uint8_t addr[16])
+{
+	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
+}
+
+/* An IPv6 packet onto lo, as a broadcast of the link. */
+static int send_broadcast6(int fd, const void *packet, size_t len)
+{
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_IPV6),
+		.sll_ifindex = LOOPBACK,
+		.sll_halen = ETH_ALEN,
+	};
+
+	memset(to.sll_addr, 0xff, ETH_ALEN);
+	return sendto(fd, packet, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
 }
 
 /* The packet, by the interface that `info` (IP_PKTINFO, IPV6_PKTINFO) says, if it is not NULL. */
@@ -252,6 +284,8 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		if (len)
 			memcpy(packet.v6.payload, payload, len);
 		packet.v6.udp.check = udp_checksum(src, dst, 16, &packet.v6.udp, udp_len);
+		if (injector->packet6 >= 0 && !bound_if && !is_link_local(src) && !is_link_local(dst))
+			return send_broadcast6(injector->packet6, &packet.v6, sizeof(ip) + udp_len);
 		return send_packet(injector->fd6, &packet.v6, sizeof(ip) + udp_len, &to, sizeof(to),
 				   IPPROTO_IPV6, IPV6_PKTINFO, bound_if ? &info : NULL,
 				   sizeof(info));

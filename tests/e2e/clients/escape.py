@@ -7,6 +7,7 @@ escape.py urgent                  bytes that the receiver takes out of the strea
 escape.py race SECONDS            two threads and one datagram socket, to (198.18.0.2, 2000)
 escape.py freebind                a denied query from an address of somebody else
 escape.py query ADDR PORT         the same from ADDR, bound as it is
+escape.py closed [6]              denied queries whose sockets are closed before anybody can answer
 """
 import ctypes
 import os
@@ -155,11 +156,27 @@ def query(family, source, port, freebind):
     return True
 
 
+def closed(v6):
+    name = b"".join(bytes([len(label)]) + label for label in (b"secret", b"nowhere", b"test"))
+    for number in range(20):
+        sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.sendto(b"\x12%c\x01\0\0\1\0\0\0\0\0\0" % number + name + b"\0\0\1\0\1",
+                        ("2001:db8:5a11::53" if v6 else "198.18.0.53", 53))
+        except PermissionError:
+            pass  # nobody answered the last one in time: refused at once
+        sock.close()
+        time.sleep(0.01)
+    return True
+
+
 def main():
     how = sys.argv[1]
     try:
         if how == "race":
             won = race(float(sys.argv[2]))
+        elif how == "closed":
+            won = closed(len(sys.argv) > 2)
         elif how == "freebind":
             won = query(socket.AF_INET6, "2001:db8:5a11::66", 5000, True)
         elif how == "query":
