@@ -45,7 +45,6 @@
 #define REPLY_SECONDS 30 /* longer than a worker lets a try take */
 #define GRACE_MS 250	 /* a first retransmission comes after 200 ms */
 #define FENCE_MS 5000
-#define REOPENS 10
 
 enum who { OUTSIDE, AS_NOBODY, AS_ROOT, JOINED, WHOS };
 
@@ -785,16 +784,6 @@ static int prepare(struct selftest *s, struct sp_try *base, struct sp_error **er
 		r = sp_lab_open(&s->lab, err);
 	if (!r)
 		r = sp_box_create(s->engine, s->policy, &s->box, err);
-	/* another build of sallyport took pins away that no sandbox stood on yet */
-	for (int i = 0; i < REOPENS && r == -ENOENT; i++) {
-		sp_error_free(*err);
-		*err = NULL;
-		sp_engine_close(s->engine);
-		s->engine = NULL;
-		r = sp_engine_open(&s->engine, err);
-		if (!r)
-			r = sp_box_create(s->engine, s->policy, &s->box, err);
-	}
 	if (r)
 		return r;
 	r = open_services(s, base, err);

@@ -911,11 +911,11 @@ static void answer(struct sp_box *b, const struct sp_request *q)
 	if (!b->injector || !is_local(q->family, q->saddr))
 		return;
 	/*
-	 * The kernel would tell the resolver, by an ICMP error that quotes the name, that nobody
-	 * hears the answer. IPv4 is sent so that it does not (inject.c); here a socket that is
-	 * closed from now on is late enough.
+	 * If nobody hears the answer, an ICMP error that quotes the name would leave for the
+	 * resolver. Most answers are sent so that there is none (inject.c); for the others, a
+	 * socket that is closed from now on is late enough.
 	 */
-	if (q->family == AF_INET6 &&
+	if (!sp_inject_is_quiet(b->injector, q->family, q->daddr, q->saddr, q->bound_if) &&
 	    (!b->diag || sp_sockdiag_receives(b->diag, q->family, q->daddr, q->dport, q->saddr,
 					      q->sport, q->bound_if) < 0))
 		return;

@@ -5,6 +5,7 @@
 #ifndef SALLYPORT_LIB_INJECT_H
 #define SALLYPORT_LIB_INJECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,5 +37,12 @@ void sp_injector_close(struct sp_injector *injector);
 int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16], uint16_t sport,
 		  const uint8_t dst[16], uint16_t dport, uint32_t bound_if, const void *payload,
 		  size_t len);
+
+/*
+ * Does the kernel keep quiet if nobody hears such a datagram? Otherwise it sends src an ICMP error
+ * that quotes the payload.
+ */
+bool sp_inject_is_quiet(const struct sp_injector *injector, int family, const uint8_t src[16],
+			const uint8_t dst[16], uint32_t bound_if);
 
 #endif
