@@ -8,7 +8,7 @@
 
 #include "reference.h"
 
-static struct judge_work work;
+static struct ref_work work;
 
 struct head {
 	const uint8_t *target; /* authority */
@@ -46,8 +46,9 @@ static int request_line(const uint8_t *p, size_t len, struct head *h)
 	if (*target == '/')
 		return SP_MORE;
 	if (*target == '*')
-		return version == target + 1 && space - p == 7 && memcmp(p, "OPTIONS", 7) == 0 ?
-			       SP_MORE : SP_BAD(HTTP_MALFORMED);
+		return version == target + 1 && space - p == 7 && memcmp(p, "OPTIONS", 7) == 0
+			       ? SP_MORE
+			       : SP_BAD(HTTP_MALFORMED);
 	if (version - target < 7 || !is(target, 7, "http://"))
 		return SP_BAD(HTTP_MALFORMED);
 	target += 7;
@@ -148,9 +149,9 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 	for (at = 0; at < size; at++) {
 		uint8_t c = p[at];
 
-		if (c == '\r' ? at + 1 < size && p[at + 1] != '\n' :
-		    c == '\n' ? at == 0 || p[at - 1] != '\r' :
-				(c < ' ' && c != '\t') || c == 0x7f)
+		if (c == '\r'	? at + 1 < size && p[at + 1] != '\n'
+		    : c == '\n' ? at == 0 || p[at - 1] != '\r'
+				: (c < ' ' && c != '\t') || c == 0x7f)
 			return SP_BAD(HTTP_MALFORMED);
 		if (c != '\n')
 			continue;
@@ -192,16 +193,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = reference(data, size, &h);
 	if (r == SP_DONE && !h.literal && !ref_text(h.host, h.name_len, &name))
 		r = SP_BAD(HTTP_HOST);
-	ref_check(work.out.verdict == r, "the verdict");
+	ref_check(work.w.out.verdict == r, "the verdict");
 	if (r != SP_DONE)
 		return 0;
-	ref_check(work.out.host == (size_t)(h.host - data) && work.out.host_len == h.host_len &&
-			  work.out.host_ip == h.literal && work.out.head == h.head,
+	ref_check(work.w.out.host == (size_t)(h.host - data) && work.w.out.host_len == h.host_len &&
+			  work.w.out.host_ip == h.literal && work.w.out.head == h.head,
 		  "where things are");
-	ref_check(work.out.has_length == h.has_length && work.out.body == h.length, "the body");
-	ref_check(work.out.upgrade == (h.connection && h.upgrade), "upgrade");
+	ref_check(work.w.out.has_length == h.has_length && work.w.out.body == h.length, "the body");
+	ref_check(work.w.out.upgrade == (h.connection && h.upgrade), "upgrade");
 	if (!h.literal)
-		ref_check(ref_same(&work.out, &name) && work.out.port_value == h.port,
+		ref_check(ref_same(&work.w.out, &name) && work.w.out.port_value == h.port,
 			  "host or port");
 	return 0;
 }
