@@ -85,8 +85,7 @@ $(O)/unit/test_launch: TEST_OBJ = $(CLI_TEST_OBJ)
 $(O)/unit/test_launch: $(CLI_TEST_OBJ)
 $(O)/unit/test_events: TEST_LDFLAGS = -Wl,-z,muldefs
 # the BPF programs' source, which reads words where the verifier lets it
-$(O)/unit/test_recut: CFLAGS += -fno-strict-aliasing -Wno-unused-function \
-	$(if $(SAN),-fno-sanitize=alignment)
+$(O)/unit/test_recut: TEST_LDFLAGS = -fno-strict-aliasing -fno-sanitize=alignment
 
 $(O)/unit/test_%: tests/unit/test_%.c $(O)/libsallyport.a | $(O)/unit
 	$(call say,TEST,$@)
