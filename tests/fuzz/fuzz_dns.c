@@ -5,7 +5,7 @@
  */
 #include "reference.h"
 
-static struct judge_work work;
+static struct ref_work work;
 
 /* A name without pointers at *at: SP_DONE with *at behind it, or a reason. */
 static int question(const uint8_t *p, size_t size, size_t *at, struct ref_name *n)
@@ -205,20 +205,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	ref_run_twice(&work, judge_query, data, size);
 	r = query(data, size, &name, &type);
-	ref_check(work.out.verdict == r, "verdict of a query");
+	ref_check(work.w.out.verdict == r, "verdict of a query");
 	if (r == SP_DONE)
-		ref_check(ref_same(&work.out, &name) && work.out.type == type &&
-				  work.out.id == ref16(data),
+		ref_check(ref_same(&work.w.out, &name) && work.w.out.type == type &&
+				  work.w.out.id == ref16(data),
 			  "what a query asks");
 	ref_run_twice(&work, judge_answer, data, size);
 	ok = answer(data, size, &a);
-	ref_check((work.out.verdict == SP_DONE) == ok, "verdict of an answer");
-	ref_check(work.out.question == a.question, "question of an answer");
+	ref_check((work.w.out.verdict == SP_DONE) == ok, "verdict of an answer");
+	ref_check(work.w.out.question == a.question, "question of an answer");
 	if (a.question)
-		ref_check(ref_same(&work.out, &a.name) && work.out.type == a.type,
+		ref_check(ref_same(&work.w.out, &a.name) && work.w.out.type == a.type,
 			  "what an answer answers");
-	ref_check(work.out.learned == a.learned &&
-			  memcmp(work.out.learn, a.learn, sizeof(a.learn)) == 0,
+	ref_check(work.w.out.learned == a.learned &&
+			  memcmp(work.w.out.learn, a.learn, sizeof(a.learn)) == 0,
 		  "what an answer teaches");
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "reference.h"
 
-static struct judge_work work;
+static struct ref_work work;
 
 struct head {
 	const uint8_t *target; /* authority */
@@ -194,16 +194,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = reference(data, size, &h);
 	if (r == SP_DONE && !h.literal && !ref_text(h.host, h.name_len, &name))
 		r = SP_BAD(HTTP_HOST);
-	ref_check(work.out.verdict == r, "the verdict");
+	ref_check(work.w.out.verdict == r, "the verdict");
 	if (r != SP_DONE)
 		return 0;
-	ref_check(work.out.host == (size_t)(h.host - data) && work.out.host_len == h.host_len &&
-			  work.out.host_ip == h.literal && work.out.head == h.head,
+	ref_check(work.w.out.host == (size_t)(h.host - data) && work.w.out.host_len == h.host_len &&
+			  work.w.out.host_ip == h.literal && work.w.out.head == h.head,
 		  "where things are");
-	ref_check(work.out.has_length == h.has_length && work.out.body == h.length, "the body");
-	ref_check(work.out.upgrade == (h.connection && h.upgrade), "upgrade");
+	ref_check(work.w.out.has_length == h.has_length && work.w.out.body == h.length, "the body");
+	ref_check(work.w.out.upgrade == (h.connection && h.upgrade), "upgrade");
 	if (!h.literal)
-		ref_check(ref_same(&work.out, &name) && work.out.port_value == h.port,
+		ref_check(ref_same(&work.w.out, &name) && work.w.out.port_value == h.port,
 			  "host or port");
 	return 0;
 }

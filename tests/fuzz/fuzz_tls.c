@@ -2,7 +2,7 @@
 /* fuzz_tls.c - the ClientHello parser against a second one. Seeds: tests/vectors/tls. */
 #include "reference.h"
 
-static struct judge_work work;
+static struct ref_work work;
 
 /* The hello's body, header included: SP_DONE with *sni, *len and *ech, or a reason. */
 static int hello(const uint8_t *p, size_t size, const uint8_t **sni, size_t *len, bool *ech)
@@ -104,11 +104,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ref_run_cut(&work, judge_tls, data, size);
 	r = reference(data, size, &name, &ech);
 	if (r == SP_BAD(NAME_BAD)) {
-		ref_check(ref_is_name_reason(work.out.verdict), "a bad name");
+		ref_check(ref_is_name_reason(work.w.out.verdict), "a bad name");
 		return 0;
 	}
-	ref_check(work.out.verdict == r, "the verdict");
+	ref_check(work.w.out.verdict == r, "the verdict");
 	if (r == SP_DONE)
-		ref_check(ref_same(&work.out, &name) && work.out.ech == ech, "name or ECH");
+		ref_check(ref_same(&work.w.out, &name) && work.w.out.ech == ech, "name or ECH");
 	return 0;
 }

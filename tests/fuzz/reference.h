@@ -116,49 +116,89 @@ static inline unsigned int ref16(const uint8_t *p)
 	return p[0] << 8 | p[1];
 }
 
-/* Runs one of judge_*() on a stream with `fill` behind it. */
-static inline void ref_run(struct judge_work *w, int (*judge)(struct judge_work *),
-			   const uint8_t *data, size_t size, int fill)
+/*
+ * Memory for a run, which is `fill` wherever the input is not. Setting all of it for every run
+ * would take longer than the run: what the last one can have written is set again, which is the
+ * input's length and the slack in both streams, and that it was no more is looked at every
+ * REF_AUDIT runs.
+ */
+struct ref_work {
+	struct judge_work w;
+	unsigned long runs;
+	uint32_t used; /* bytes of the streams that are not `fill` */
+};
+
+#define REF_AUDIT 4096
+
+static inline void ref_audit_stream(const struct sp_stream *s, size_t from, uint8_t fill)
 {
-	memset(w, fill, sizeof(*w));
+	uint8_t differs = 0;
+
+	for (size_t i = from; i < sizeof(s->data); i++)
+		differs |= s->data[i] ^ fill;
+	ref_check(!differs, "memory that nobody should have written");
+}
+
+/* Runs one of judge_*() on a stream with `fill`, always the same for this `m`, behind it. */
+static inline void ref_run(struct ref_work *m, int (*judge)(struct judge_work *),
+			   const uint8_t *data, size_t size, uint8_t fill)
+{
+	struct judge_work *w = &m->w;
+
+	if (m->runs++ == 0) {
+		memset(w, fill, sizeof(*w));
+	} else {
+		memset(w, fill, offsetof(struct judge_work, stream));
+		memset(w->stream.data, fill, m->used);
+		memset(&w->joined, fill, offsetof(struct sp_stream, data) + m->used);
+	}
+	if (m->runs % REF_AUDIT == 0) {
+		ref_audit_stream(&w->stream, 0, fill);
+		ref_audit_stream(&w->joined, 0, fill);
+	}
 	memset(&w->out, 0, sizeof(w->out));
 	w->name.seed[0] = 1;
 	w->name.seed[1] = 2;
 	w->stream.len = size;
 	if (size)
 		memcpy(w->stream.data, data, size);
+	m->used = size + SP_STREAM_SLACK;
 	judge(w);
 	if (w->out.name_len < sizeof(w->out.name))
 		memset(w->out.name + w->out.name_len, 0, sizeof(w->out.name) - w->out.name_len);
 }
 
 /* The same again over other memory: what is said must not depend on it. */
-static inline void ref_run_twice(struct judge_work *w, int (*judge)(struct judge_work *),
+static inline void ref_run_twice(struct ref_work *m, int (*judge)(struct judge_work *),
 				 const uint8_t *data, size_t size)
 {
-	static struct judge_work other;
+	static struct ref_work other;
 
-	ref_run(w, judge, data, size, 0);
+	ref_run(m, judge, data, size, 0);
 	ref_run(&other, judge, data, size, 'a');
-	ref_check(memcmp(&w->out, &other.out, sizeof(w->out)) == 0, "with what lies behind");
+	ref_check(memcmp(&m->w.out, &other.w.out, sizeof(m->w.out)) == 0, "with what lies behind");
 }
 
+#ifndef REF_CUTS
+#define REF_CUTS 3 /* of one input, by its bytes: every variant of it is cut elsewhere */
+#endif
+
 /* As bytes arrive, `more` may turn into the final verdict, and into nothing else. */
-static inline void ref_run_cut(const struct judge_work *whole, int (*judge)(struct judge_work *),
+static inline void ref_run_cut(const struct ref_work *whole, int (*judge)(struct judge_work *),
 			       const uint8_t *data, size_t size)
 {
-	static struct judge_work cut;
+	static struct ref_work cut;
 	uint32_t h = 0;
 
 	if (size == 0)
 		return;
 	for (size_t i = 0; i < size; i++)
 		h = h * 31 + data[i];
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < REF_CUTS; i++) {
 		h = h * 1664525 + 1013904223;
 		ref_run(&cut, judge, data, (h >> 8) % size, 0xff);
-		ref_check(cut.out.verdict == SP_MORE ||
-				  memcmp(&cut.out, &whole->out, sizeof(cut.out)) == 0,
+		ref_check(cut.w.out.verdict == SP_MORE ||
+				  memcmp(&cut.w.out, &whole->w.out, sizeof(cut.w.out)) == 0,
 			  "when it is cut");
 	}
 }
