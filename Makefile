@@ -41,7 +41,7 @@ UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/te
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all check check-unit check-bpf check-e2e check-vm fuzz demo bench install uninstall clean tests
+.PHONY: all check check-unit check-bpf check-e2e check-vm fuzz demo bench soak install uninstall clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -124,6 +124,11 @@ $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
 	$(call say,BENCH,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
+
+# churn in a sandbox that lives long, and sandboxes that come and go; is what is held flat? root
+MINUTES ?= 30
+soak: $(O)/sallyport
+	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport tests/soak/run --minutes $(MINUTES)
 
 check-unit: $(O)/sallyport $(UNIT) $(FUZZERS)
 	$(Q)scripts/run-tests unit $(UNIT) $(FUZZERS)
