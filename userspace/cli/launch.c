@@ -512,8 +512,8 @@ static int guard_kernel_mounts(char at[PATH_MAX])
 	free(line);
 	fclose(info);
 	/*
-	 * Where sallyport says whose box is whose: a lock held there would stop every other start, and
-	 * what is written there is read by them.
+	 * Where sallyport says whose box is whose: a lock held there would stop every other start,
+	 * and what is written there is read by them.
 	 */
 	if (!r) {
 		snprintf(at, PATH_MAX, "/run/sallyport");
@@ -706,7 +706,8 @@ static int filter_sockets(scmp_filter_ctx filter)
 		args[0] = SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xfULL, (scmp_datum_t)SOCK_PACKET);
 		r = deny(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, args);
 	}
-	/* A key of type dns_resolver makes a helper of root's ask DNS, outside the sandbox (keyutils). */
+	/* A key of type dns_resolver makes a helper of root's ask DNS, outside the sandbox
+	 * (keyutils). */
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && !r; i++)
 		r = deny(filter, ENOSYS, keys[i], 0, NULL);
 	/* IORING_OP_SOCKET makes sockets that no filter sees; without it programs fall back. */
@@ -1054,7 +1055,10 @@ int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_laun
 	}
 	/* A child that is not told to go on sees the pipe close, and exits. */
 	if (!r && write(go[1], "", 1) != 1)
-		r = sp_error_set(err, -EPIPE, "the child died before it could start");
+		r = errno == EPIPE
+			    ? sp_error_set(err, -EPIPE, "the child died before it could start")
+			    : sp_error_set(err, -errno, "cannot tell the child to go on: %s",
+					   strerror(errno));
 	close(go[1]);
 	go[1] = -1;
 	if (!r) {
