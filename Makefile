@@ -84,6 +84,10 @@ tests: $(UNIT) $(BPF_TESTS) $(FUZZERS)
 $(O)/unit/test_launch: TEST_OBJ = $(CLI_TEST_OBJ)
 $(O)/unit/test_launch: $(CLI_TEST_OBJ)
 $(O)/unit/test_events: TEST_LDFLAGS = -Wl,-z,muldefs
+# ASan has an allocator of its own: test_faults gets between by the linker
+$(O)/unit/test_faults: TEST_LDFLAGS = $(if $(SAN),$(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
+	reallocarray aligned_alloc strdup strndup vasprintf asprintf))
+comma := ,
 
 $(O)/unit/test_%: tests/unit/test_%.c $(O)/libsallyport.a | $(O)/unit
 	$(call say,TEST,$@)
