@@ -13,11 +13,15 @@ Usage: faults.py [--share S] [--jobs N] [--seed N] [--one SET] SALLYPORT PROBE E
   killchild SIGKILL of the child at each step before exec
   stop      SIGSTOP of the parent at each step, then SIGCONT
   eintr     each call that can be interrupted is, once
+  memory    each allocation of the parent fails
+  crowd     20 at once, twice; every other one is killed at some moment
 
 --share S: of each set this share, drawn by the seed. --one 'INJECT...': only that injection, which
 a failure names.
 
-Calls of the dynamic loader are left out. brk() cannot fail as strace would have it.
+Left out: calls of the dynamic loader; brk(), which cannot fail as strace would have it; munmap(), on
+whose failure glibc aborts when it frees the stack of a thread; close(), which always closes, but not as
+strace would have it.
 
 What must hold. The command (probe, which tries EVIL-ADDRESS) never gets out: it says so, and the
 caller's capture too. If it did not run, the status is neither 0 nor the probe's, and something is
@@ -60,8 +64,8 @@ PARENT_ERRORS = {
     "write": "ENOSPC", "flock": "ENOLCK", "socket": "EMFILE", "getsockopt": "EINVAL",
     "setsockopt": "ENOMEM", "bind": "ENOMEM", "epoll_create1": "EMFILE", "epoll_ctl": "ENOMEM",
     "signalfd4": "EMFILE", "pipe2": "EMFILE", "getrandom": "EIO", "unlink": "EACCES", "rmdir": "EBUSY",
-    "getdents64": "EIO", "mmap": "ENOMEM", "munmap": "ENOMEM", "mprotect": "ENOMEM",
-    "close": "EIO", "rename": "EACCES", "access": "EACCES", "prlimit64": "EPERM", "fstatfs": "EIO",
+    "getdents64": "EIO", "mmap": "ENOMEM", "mprotect": "ENOMEM",
+    "rename": "EACCES", "access": "EACCES", "prlimit64": "EPERM", "fstatfs": "EIO",
     "clone": "EAGAIN",
     "epoll_wait": "EBADF", "lseek": "EINVAL", "getsockname": "ENOBUFS", "prctl": "EINVAL",
 }
@@ -78,6 +82,7 @@ KILLED_AT = ("bpf", "mkdir", "openat", "write", "flock", "clone3", "clone", "unl
 INTERRUPTED = ("read", "write", "epoll_wait", "wait4", "flock", "clock_nanosleep", "futex", "poll",
                "recvmsg", "sendto")
 WAITING = ("epoll_wait", "wait4", "clock_nanosleep", "futex", "poll", "recvmsg", "sendto")
+NOMEM = os.path.join(os.path.dirname(options.probe), "nomem.so")
 NO_THREADS = "clone3:error=EAGAIN"
 lock = threading.Lock()
 problems = []
@@ -133,6 +138,7 @@ class Job:
     def __init__(self, kind, injections, follow=False, cold=False, user=False):
         self.kind, self.injections, self.follow, self.cold = kind, injections, follow, cold
         self.user = user
+        self.limit = (20 if cold else 8) * SLOW
 
     def __str__(self):
         return f"{'cold' if self.cold else self.kind}: {' '.join(self.injections)}{' -f' if self.follow else ''}"
@@ -143,6 +149,8 @@ class Job:
         for injection in self.injections:
             strace += ["-e", f"inject={injection}"]
         words = command(strace, mark, *user_options(self.user))
+        if self.injections[0].startswith("SP_NOMEM="):
+            words = command(["env", f"LD_PRELOAD={NOMEM}", self.injections[0]], mark)
         if self.cold:
             # A bpffs without programs, which goes with its mount namespace.
             words = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
@@ -153,7 +161,7 @@ class Job:
             threading.Thread(target=continue_stopped, args=(child,), daemon=True).start()
         try:
             # Until the last process that has the pipe is gone, the command with them.
-            said = child.communicate(timeout=8 * SLOW)[0].decode("utf-8", "replace")
+            said = child.communicate(timeout=self.limit)[0].decode("utf-8", "replace")
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, 9)
             said = child.communicate()[0].decode("utf-8", "replace")
@@ -209,12 +217,16 @@ def continue_stopped(strace):
 def jobs_of(name):
     before = loader_calls()
     if name in ("errors", "cold"):
-        counts = calls(False, NO_THREADS)
+        # bpf() where the threads cannot be started: then what they do is in the parent's count.
+        counts, threadless = calls(False), calls(False, NO_THREADS)
         for call, error in PARENT_ERRORS.items():
-            # A cold start makes more of some: as many again are enough, the rest is the same.
-            for n in range(before[call] + 1, counts[call] + (60 if name == "cold" and call == "bpf" else 0) + 1):
-                extra = [NO_THREADS] if call not in ("clone", "mmap", "mprotect") else []
+            extra = [NO_THREADS] if call == "bpf" else []
+            many = (threadless if extra else counts)[call]
+            # A cold start makes more of them: as many again are enough, the rest is the same.
+            for n in range(before[call] + 1, many + (60 if name == "cold" and extra else 0) + 1):
                 yield Job("errors", extra + [f"{call}:error={error}:when={n}"], cold=name == "cold")
+        if name == "errors":
+            yield Job("errors", [NO_THREADS, "clone:error=EAGAIN"])
         yield Job("errors", ["clone3:error=EAGAIN", "clone:error=EAGAIN"])
     elif name == "child":
         counts = calls(True, user=True)
@@ -243,6 +255,15 @@ def jobs_of(name):
             for n in range(1, counts[call] + 1):
                 if n > before[call]:
                     yield Job("eintr", [f"{call}:error=EINTR:when={n}"])
+    elif name == "memory":
+        count, mark = os.path.join(options.dir, "count"), os.path.join(options.dir, "mark-count")
+        subprocess.run(command(["env", f"LD_PRELOAD={NOMEM}", f"SP_NOMEM_COUNT={count}"], mark),
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=False)
+        os.unlink(mark)
+        with open(count) as file:
+            for n in range(1, int(file.read()) + 1):
+                yield Job("errors", [f"SP_NOMEM={n}"])
     else:
         sys.exit(f"faults: no set {name}")
 
@@ -256,6 +277,36 @@ def one_by_one(jobs):
     return time.monotonic() - began
 
 
+def crowd():
+    """Twenty starts and ends at the same moment; SIGKILL of every other sallyport, then of its command."""
+    chance = random.Random(options.seed)
+    for turn in range(2):
+        running = []
+        for n in range(20):
+            mark = os.path.join(options.dir, f"mark-{turn}-{n}")
+            child = subprocess.Popen(
+                [options.sallyport, "run", "--allow", "good.test", "--", "sh", "-c",
+                 f"{options.probe} {mark} {options.evil}; result=$?; sleep 0.{chance.randrange(1, 9)}; exit $result"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            delay = chance.random() * 0.8 * SLOW if n % 2 else None
+            running.append((child, mark, delay))
+        began = time.monotonic()
+        for child, _, delay in sorted((r for r in running if r[2] is not None), key=lambda r: r[2]):
+            time.sleep(max(0, delay - (time.monotonic() - began)))
+            child.kill()
+        for child, mark, delay in running:
+            said = child.communicate(timeout=30 * SLOW)[0].decode("utf-8", "replace")
+            result = None
+            if os.path.exists(mark):
+                with open(mark) as file:
+                    result = file.read()
+                os.unlink(mark)
+            killed = delay is not None and child.returncode == -9
+            outcomes["killed" if killed else "as ever" if child.returncode == SHUT else "refused"] += 1
+            if result == "open" or (not killed and (result, child.returncode) != ("shut", SHUT)):
+                problems.append(f"crowd: {result}, status {child.returncode}: {said}")
+
+
 os.environ["LC_ALL"] = "C"
 held.own_mounts()
 cgroup = held.enter_cgroup("faults")
@@ -265,12 +316,17 @@ try:
     if first.returncode != SHUT:
         sys.exit(f"faults: without a fault the status is {first.returncode}: {first.stdout}{first.stderr}")
     for name in options.sets:
-        jobs = list(jobs_of(name))
+        jobs = [] if name == "crowd" else list(jobs_of(name))
         whole = len(jobs)
-        if options.share < 1:
+        if jobs and options.share < 1:
             jobs = random.Random(options.seed).sample(jobs, max(1, int(whole * options.share)))
         outcomes.clear()
-        took = one_by_one(jobs)
+        if name == "crowd":
+            crowd()
+            jobs, whole = [None] * 40, 40
+            took = 0
+        else:
+            took = one_by_one(jobs)
         last = subprocess.run(clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if last.returncode != SHUT:
             problems.append(f"{name}: the next start gives {last.returncode}: {last.stdout}{last.stderr}")
