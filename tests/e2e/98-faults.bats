@@ -136,6 +136,18 @@ counted() { # KEY
 	no_event kind=connect dst.addr=198.19.195.80 name=a50000.wide.test
 }
 
+@test "bounds: names of an address: the first of nine no longer opens a connection, until it is asked for again" {
+	short_lived '{ "allow": ["a7-0.wide.test:8080"] }, { "allow": ["**.wide.test:9999"] }' 600
+	full per_address
+	event kind=connect verdict=denied dst.addr=198.19.0.7
+}
+
+@test "bounds: DNS over TCP: 16 queries of a segment are answered, 17 are refused" {
+	short_lived '{ "allow": ["**.wide.test:8080"] }' 600
+	full messages
+	event kind=dns verdict=denied reason=dns_segment
+}
+
 @test "bounds: handshakes in pieces: the 257th of a sandbox is refused; a buffer given back is used again" {
 	POLICY=(--quiet --allow good.test --resolver "$WIDE" --resolver "$R")
 	run inside sh -c "getent ahostsv4 good.test >/dev/null && exec $(client full.py) streams $WIDE"
@@ -188,6 +200,53 @@ counted() { # KEY
 	echo "# lost and counted: $(counted connect) events of connections, $(counted requests_dropped) requests" >&3
 	# Afterwards events come again.
 	event kind=connect verdict=denied dst.addr="$EVIL4"
+}
+
+# bats test_tags=any-kernel
+@test "bounds: a reader of events that does not read: 1 MiB is kept, the rest counted; denials are not slower" {
+	local fifo=$BATS_TEST_TMPDIR/fifo
+	mkfifo "$fifo"
+	exec 9<>"$fifo"
+	# shellcheck disable=SC2046
+	run inside --events "$fifo" --resolver "$WIDE" -- $(client full.py) datagrams "$WIDE" 6000
+	[[ $status -eq 0 ]] || fail "datagrams"
+	[[ $output =~ ([0-9]+)" events were not written" && ${BASH_REMATCH[1]} -gt 1000 ]] || fail "lost, but not said"
+	[[ $(last_ms) -lt $((5000 * SLOW)) ]] || fail "$(last_ms) ms"
+}
+
+# bats test_tags=any-kernel
+@test "bounds: denials on the terminal: 768 different ones, then they are only counted" {
+	# shellcheck disable=SC2046
+	run inside --resolver "$WIDE" -- $(client flood.py) denied 1 "$WIDE"
+	[[ $(grep -c 'denied x[0-9]*.evil.test' <<<"$output") -eq 768 ]] || fail "not 768"
+	[[ $output == *"further denials are only counted"* ]] || fail "not said"
+	[[ $output =~ ([0-9]+)" denied (768 different)" && ${BASH_REMATCH[1]} -gt 768 ]] || fail "not counted"
+}
+
+# bats test_tags=any-kernel
+@test "bounds: a policy with one resolver, range, level or byte too many is refused" {
+	local d=$BATS_TEST_TMPDIR one
+	"$PYTHON" - "$d" <<-'PYTHON'
+		import json, sys
+		def write(name, text):
+		    open(f"{sys.argv[1]}/{name}.json", "w").write(text)
+		def dns(key, values):
+		    return json.dumps({"version": 1, "dns": {key: values}})
+		for name, more in (("fits", 0), ("over", 1)):
+		    write(f"resolvers-{name}", dns("resolvers", [f"192.0.2.{n}" for n in range(8 + more)]))
+		    write(f"private-{name}", dns("private_answers", [f"10.{n}.0.0/16" for n in range(16 + more)]))
+		    text = '{"version": 1}'
+		    write(f"size-{name}", text + " " * ((64 << 20) + more - len(text)))
+		write("depth-over", '{"version": 1, "rules": ' + "[" * 64 + "]" * 64 + "}")
+	PYTHON
+	for one in resolvers private size; do
+		run "$SALLYPORT" check "$d/$one-fits.json"
+		[[ $status -eq 0 ]] || fail "$one: what fits is refused"
+	done
+	for one in resolvers private size depth; do
+		run "$SALLYPORT" run -p "$d/$one-over.json" -- touch "$d/ran"
+		[[ $status -eq 2 && $output == *sallyport:* && ! -e $d/ran ]] || fail "$one: not refused"
+	done
 }
 
 # 20 s is how long a query is waited for: started by setup_file.

@@ -8,6 +8,7 @@ Usage: full.py MODE RESOLVER [ARGUMENT]...
   pairs       more (address, name) pairs
   names       more names: connections go on, their events lack the name
   per_address a ninth name of one address
+  messages    a seventeenth query in one segment of DNS over TCP
   pending     more unanswered queries; then, 20 s later, a new one
   streams     more handshakes in pieces than there are buffers; then one less
   memory      a socket that has used up the memory it may have for options
@@ -92,11 +93,25 @@ def names():
 
 
 def per_address():
+    """Port 8080 is open to a7-0 alone."""
     for n in range(8):
         resolver.ask(f"a7-{n}.wide.test")
-    check("eight names", connects(address(7)))
-    resolver.ask("a7-x.wide.test")
-    check("nine names", connects(address(7)))
+    check("one of eight names opens the port", connects(address(7)))
+    resolver.ask("a7-8.wide.test")
+    check("the first of nine does not", not connects(address(7)))
+    resolver.ask("a7-0.wide.test")
+    check("asked for again, it does", connects(address(7)))
+
+
+def messages():
+    """Queries in one segment of DNS over TCP."""
+    for count, allowed in ((16, True), (17, False)):
+        data = b""
+        for n in range(count):
+            question = wide.query(f"a{n}-{count}.wide.test", qid=n)
+            data += struct.pack("!H", len(question)) + question
+        with socket.create_connection((where, 53), timeout=5) as sock:
+            check(f"{count} in a segment: {'answered' if allowed else 'refused'}", alive(sock, data) == allowed)
 
 
 def pending():
@@ -147,12 +162,18 @@ def streams():
     check("one over the bound is refused", not alive(over, hello[-10:]))
     with socket.create_connection((GOOD, 443), timeout=5) as whole:
         check("a handshake in one piece needs no buffer", alive(whole, hello))
+    # over SP_RETAIN_MAX: it is kept in a buffer until it is acknowledged
+    large = wide.hello("good.test", ["x" * 200 + str(n) for n in range(12)])
+    with socket.create_connection((GOOD, 443), timeout=5) as whole:
+        check(f"unless it has {len(large)} bytes", not alive(whole, large))
     check("those that have a buffer go on", alive(held[0], hello[-10:]) and alive(held[-1], hello[-10:]))
     for sock in held:
         sock.close()
     time.sleep(0.2)
     again = half(hello)
     check("there is room again", alive(again, hello[-10:]))
+    with socket.create_connection((GOOD, 443), timeout=5) as whole:
+        check("for the large one too", alive(whole, large))
 
 
 def memory():
@@ -209,5 +230,5 @@ def datagrams(count):
     check("every datagram is refused", not passed)
 
 
-{f.__name__: f for f in (addresses, pairs, names, per_address, pending, streams, memory, requests,
+{f.__name__: f for f in (addresses, pairs, names, per_address, messages, pending, streams, memory, requests,
                          datagrams)}[mode](*arguments)

@@ -64,9 +64,11 @@ class Resolver:
         self.sock.close()
 
 
-def hello(name):
-    """A whole ClientHello that names `name`."""
+def hello(name, protocols=()):
+    """A whole ClientHello that names `name`, and application protocols (which make it long)."""
     context = ssl.create_default_context()
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     outgoing = ssl.MemoryBIO()
     tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
