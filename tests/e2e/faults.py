@@ -14,6 +14,7 @@ Usage: faults.py [--share S] [--jobs N] [--seed N] [--one SET] SALLYPORT PROBE E
   stop      SIGSTOP of the parent at each step, then SIGCONT
   eintr     each call that can be interrupted is, once
   memory    each allocation of the parent fails
+  coldmemory  the same, in starts that load the programs
   crowd     20 at once, twice; every other one is killed at some moment
 
 --share S: of each set this share, drawn by the seed. --one 'INJECT...': only that injection, which
@@ -132,6 +133,12 @@ def user_options(user):
     return ["--user", "65534:65534"] if user else []
 
 
+def no_programs(words):
+    """The command with a bpffs without programs, which goes with its mount namespace."""
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+            f"mount -t bpf bpf {held.BPFFS} && exec \"$@\"", "sh", *words]
+
+
 class Job:
     """One start with faults. `kind` says what may come of it."""
 
@@ -152,9 +159,7 @@ class Job:
         if self.injections[0].startswith("SP_NOMEM="):
             words = command(["env", f"LD_PRELOAD={NOMEM}", self.injections[0]], mark)
         if self.cold:
-            # A bpffs without programs, which goes with its mount namespace.
-            words = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
-                     f"mount -t bpf bpf {held.BPFFS} && exec \"$@\"", "sh", *words]
+            words = no_programs(words)
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, start_new_session=True)
         if self.kind == "stop":
@@ -255,15 +260,15 @@ def jobs_of(name):
             for n in range(1, counts[call] + 1):
                 if n > before[call]:
                     yield Job("eintr", [f"{call}:error=EINTR:when={n}"])
-    elif name == "memory":
+    elif name in ("memory", "coldmemory"):
         count, mark = os.path.join(options.dir, "count"), os.path.join(options.dir, "mark-count")
-        subprocess.run(command(["env", f"LD_PRELOAD={NOMEM}", f"SP_NOMEM_COUNT={count}"], mark),
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       check=False)
+        words = command(["env", f"LD_PRELOAD={NOMEM}", f"SP_NOMEM_COUNT={count}"], mark)
+        subprocess.run(no_programs(words) if name == "coldmemory" else words, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         os.unlink(mark)
         with open(count) as file:
             for n in range(1, int(file.read()) + 1):
-                yield Job("errors", [f"SP_NOMEM={n}"])
+                yield Job("errors", [f"SP_NOMEM={n}"], cold=name == "coldmemory")
     else:
         sys.exit(f"faults: no set {name}")
 
