@@ -23,7 +23,8 @@ SHARE=${SHARE:-0.1}
 
 faults() { # SET...
 	local d=$BATS_TEST_TMPDIR/faults
-	mkdir -p -m 777 "$d"
+	mkdir -p "$d"
+	chmod 777 "$d"
 	run -0 outside "$CLIENTS/timed" "$d/ms" curl -sS -k -m 5 "https://$EVIL4/"
 	capture_start "host $EVIL4"
 	run lab exec "$LAB" timeout -k 5 $((600 * SLOW)) unshare --mount --propagation private "$PYTHON" \
