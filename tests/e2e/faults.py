@@ -36,6 +36,7 @@ import concurrent.futures
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -313,6 +314,7 @@ def crowd():
 
 
 os.environ["LC_ALL"] = "C"
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 held.own_mounts()
 cgroup = held.enter_cgroup("faults")
 try:
