@@ -42,7 +42,7 @@ BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard test
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all check check-lint check-unit check-bpf check-e2e check-bypass check-vm bypass-results fuzz \
-	fuzz-build fuzz-coverage fuzz-coverage-build demo bench install uninstall clean tests
+	fuzz-build fuzz-coverage fuzz-coverage-build demo bench soak install uninstall clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -87,6 +87,11 @@ $(O)/unit/test_launch: $(CLI_TEST_OBJ)
 $(O)/unit/test_events: TEST_LDFLAGS = -Wl,-z,muldefs
 # the BPF programs' source, which reads words where the verifier lets it
 $(O)/unit/test_recut: TEST_LDFLAGS = -fno-strict-aliasing -fno-sanitize=alignment
+
+# ASan has an allocator of its own: test_faults gets between by the linker
+$(O)/unit/test_faults: TEST_LDFLAGS = $(if $(SAN),$(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
+	reallocarray aligned_alloc strdup strndup vasprintf asprintf))
+comma := ,
 
 $(O)/unit/test_%: tests/unit/test_%.c $(O)/libsallyport.a | $(O)/unit
 	$(call say,TEST,$@)
@@ -180,6 +185,11 @@ $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
 # clang-tidy reads the generated skeletons
 check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(BPF_TEST_SKEL)
 	$(Q)SP_BUILD=$(O) SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-tests lint scripts/lint
+
+# churn in a sandbox that lives long, and sandboxes that come and go; is what is held flat? root
+MINUTES ?= 30
+soak: $(O)/sallyport
+	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport tests/soak/run --minutes $(MINUTES)
 
 check-unit: $(O)/sallyport $(UNIT) $(FUZZERS)
 	$(Q)scripts/run-tests unit $(UNIT) $(FUZZERS)

@@ -31,7 +31,8 @@ PATH=$PATH:/usr/sbin:/sbin
 {
 	GOOD4=198.18.0.2 GOOD6=2001:db8:5a11::2 CDN4=198.18.0.3 CDN6=2001:db8:5a11::3
 	EVIL4=198.18.0.66 EVIL6=2001:db8:5a11::66 R=198.18.0.53 R6=2001:db8:5a11::53
-	R2=198.18.0.54 R26=2001:db8:5a11::54 R3=198.18.0.55 PRIVATE4=10.0.0.1 PRIVATE6=fd00:5a11::1
+	R2=198.18.0.54 R26=2001:db8:5a11::54 R3=198.18.0.55 WIDE=198.18.0.56
+	PRIVATE4=10.0.0.1 PRIVATE6=fd00:5a11::1
 }
 POLICY=(--allow good.test)
 
@@ -89,6 +90,16 @@ lab_up() {
 	cp -r "$TOP/tests/e2e/clients" "$LAB_DIR/e2e/clients"
 	cp -r "$TOP/build/e2e" "$LAB_DIR/e2e/bin"
 	chmod -R a+rX "$LAB_DIR/e2e"
+}
+
+# Beside lab_up: a server that knows any number of names and addresses (see servers/wide.py).
+wide_up() {
+	lab serve "$LAB" ip addr add "$WIDE/24" dev eth0
+	lab serve "$LAB" ip route add local 198.19.0.0/16 dev lo
+	setsid "$TOP/scripts/lab" serve "$LAB" "$PYTHON" "$TOP/tests/e2e/servers/wide.py" "$LAB_DIR" "$WIDE" \
+		</dev/null >"$LAB_DIR/wide.out" 2>&1 3>&- &
+	echo "$! $(cut -d' ' -f22 "/proc/$!/stat")" >>"$LAB_DIR/pids"
+	wait_for_file "$LAB_DIR/wide.ready"
 }
 
 lab_down() {

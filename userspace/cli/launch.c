@@ -1100,7 +1100,10 @@ int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_laun
 	}
 	/* A child that is not told to go on sees the pipe close, and exits. */
 	if (!r && write(go[1], "", 1) != 1)
-		r = sp_error_set(err, -EPIPE, "the child died before it could start");
+		r = errno == EPIPE
+			    ? sp_error_set(err, -EPIPE, "the child died before it could start")
+			    : sp_error_set(err, -errno, "cannot tell the child to go on: %s",
+					   strerror(errno));
 	close(go[1]);
 	go[1] = -1;
 	if (!r) {

@@ -2,6 +2,7 @@
 /*
  * main.c - the command table of `sallyport`, and what happens before a command gets its arguments.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +108,10 @@ int main(int argc, char **argv)
 {
 	const struct sp_command *command;
 
-	if (!keep_standard_open())
+	if (!keep_standard_open()) {
+		sp_cli_error("cannot open /dev/null: %s", strerror(errno));
 		return SP_EXIT_HOST;
+	}
 	/*
 	 * Set-uid or file capabilities would let any user choose the target user, the events file
 	 * and the environment of a privileged process. Nothing here was written for that.

@@ -439,13 +439,19 @@ static int install_static(struct sp_box *b, const struct sp_image *image, struct
 
 /* ---- cgroup --------------------------------------------------------------------------------- */
 
+static int name_cgroup(struct sp_box *b, struct sp_error **err)
+{
+	if (snprintf(b->cgroup, sizeof(b->cgroup), "%s/sallyport-%u-%d", b->engine->paths.current,
+		     b->slot, (int)getpid()) < (int)sizeof(b->cgroup))
+		return 0;
+	b->cgroup[0] = 0;
+	return sp_error_set(err, -ENAMETOOLONG, "the path of the cgroup is too long");
+}
+
 static int make_cgroup(struct sp_box *b, struct sp_error **err)
 {
 	struct stat st;
 
-	if (snprintf(b->cgroup, sizeof(b->cgroup), "%s/sallyport-%u-%d", b->engine->paths.current,
-		     b->slot, (int)getpid()) >= (int)sizeof(b->cgroup))
-		return sp_error_set(err, -ENAMETOOLONG, "the path of the cgroup is too long");
 	if (mkdir(b->cgroup, 0755) < 0) {
 		int r = -errno;
 
@@ -728,10 +734,13 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 	r = home_netns(&attach.netns, err);
 	if (r < 0)
 		goto out;
-	r = make_cgroup(b, err);
+	r = name_cgroup(b, err);
 	if (r < 0)
 		goto out;
+	/* before the cgroup: killed in between, there is nothing that nobody knows of */
 	r = own(b, err);
+	if (r == 0)
+		r = make_cgroup(b, err);
 	if (r < 0)
 		goto out;
 	memset(&e->sandboxes[b->slot], 0, sizeof(e->sandboxes[b->slot]));

@@ -75,6 +75,9 @@ static int find_mount(const char *type, const char *prefer, char *ret, size_t si
 			continue;
 		found = 1;
 	}
+	/* cut off in the middle is no "not mounted": a second bpffs would hide the first */
+	if (ferror(f))
+		found = -EIO;
 	free(line);
 	fclose(f);
 	return found;

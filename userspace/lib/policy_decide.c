@@ -49,13 +49,19 @@ static enum sp_reason check_name(const char *name)
 	return SP_REASON_NONE;
 }
 
-static enum sp_reason prepare_name(const char *name, char ret_name[SP_ASK_MAX])
+/* 0 with the reason why it is no name (NONE: it is one), or -ENOMEM: then nothing is known of it.
+ */
+static int prepare_name(const char *name, char ret_name[SP_ASK_MAX], enum sp_reason *ret_bad)
 {
 	int r = sp_name_to_ascii(name, ret_name);
 
+	if (r == -ENOMEM)
+		return r;
 	if (r == -ENAMETOOLONG)
-		return SP_REASON_NAME_LENGTH;
-	return r < 0 ? SP_REASON_NAME_BAD : check_name(ret_name);
+		*ret_bad = SP_REASON_NAME_LENGTH;
+	else
+		*ret_bad = r < 0 ? SP_REASON_NAME_BAD : check_name(ret_name);
+	return 0;
 }
 
 static bool in_ports(const struct sp_rule *rule, const struct sp_target *target, uint16_t port)
@@ -152,8 +158,11 @@ int sp_policy_decide(const struct sp_policy *policy, const struct sp_query *quer
 	if (r < 0)
 		return r;
 	if (query->name) {
-		enum sp_reason bad = prepare_name(query->name, name);
+		enum sp_reason bad;
 
+		r = prepare_name(query->name, name, &bad);
+		if (r < 0)
+			return r;
 		if (bad != SP_REASON_NONE) {
 			*ret_decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, bad};
 			return 0;
@@ -254,7 +263,9 @@ int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 	size_t len = 0;
 	int r;
 
-	bad = prepare_name(text, name);
+	r = prepare_name(text, name, &bad);
+	if (r < 0)
+		return r;
 	if (bad != SP_REASON_NONE) {
 		*ret_decision = (struct sp_decision){SP_ACTION_DENY, SP_RULE_DEFAULT, bad};
 		return 0;
@@ -337,10 +348,13 @@ int sp_policy_explain(const struct sp_policy *policy, const struct sp_query *que
 	struct sp_lines lines = {0};
 	struct sp_decision decision;
 	char name[SP_ASK_MAX];
+	enum sp_reason bad;
 	bool over = false;
 	int r;
 
 	r = sp_policy_decide(policy, query, &decision);
+	if (r == -ENOMEM)
+		goto fail;
 	if (r < 0)
 		return sp_error_set(err, r, "a name or an address, and tcp or udp, are needed");
 	r = sp_policy_order(policy, &order);
@@ -353,8 +367,12 @@ int sp_policy_explain(const struct sp_policy *policy, const struct sp_query *que
 			goto fail;
 		goto out;
 	}
-	if (query->name && prepare_name(query->name, name) == SP_REASON_NONE)
+	if (query->name) {
+		r = prepare_name(query->name, name, &bad);
+		if (r < 0)
+			goto fail;
 		asked.name = name;
+	}
 	for (size_t i = 0; i < policy->rules_len; i++) {
 		bool match = false;
 

@@ -7,9 +7,9 @@
 #include "policy_model.h"
 #include "walk.h"
 
-/* The ACL of a name; negative: why it is no name. */
+/* The ACL of a name. 0 with SP_DONE or why it is no name (SP_BAD()) in *ret_bad, or -ENOMEM. */
 static int name_acl(const struct sp_image *image, const uint64_t seed[2], const char *text,
-		    uint32_t *ret_acl)
+		    uint32_t *ret_acl, int *ret_bad)
 {
 	struct sp_tables tables = {.image = image};
 	struct sp_name name;
@@ -18,21 +18,24 @@ static int name_acl(const struct sp_image *image, const uint64_t seed[2], const 
 	int r;
 
 	r = sp_name_to_ascii(text, ascii);
-	if (r == -ENAMETOOLONG)
-		return SP_BAD(NAME_LENGTH);
-	if (r < 0)
-		return SP_BAD(NAME_BAD);
-	len = strlen(ascii);
-	if (len > SP_NAME_MAX - 1)
-		return SP_BAD(NAME_LENGTH);
+	if (r == -ENOMEM)
+		return r;
+	len = r < 0 ? 0 : strlen(ascii);
+	if (r == -ENAMETOOLONG || len > SP_NAME_MAX - 1) {
+		*ret_bad = SP_BAD(NAME_LENGTH);
+		return 0;
+	}
+	if (r < 0) {
+		*ret_bad = SP_BAD(NAME_BAD);
+		return 0;
+	}
 	memset(&name, 0, sizeof(name));
 	name.seed[0] = seed[0];
 	name.seed[1] = seed[1];
 	memcpy(name.wire + 1, ascii, len);
-	r = sp_name_from_text(&name, len);
-	if (r < 0)
-		return r;
-	*ret_acl = sp_walk_name(&tables, &image->conf, &name);
+	*ret_bad = sp_name_from_text(&name, len);
+	if (*ret_bad >= 0)
+		*ret_acl = sp_walk_name(&tables, &image->conf, &name);
 	return 0;
 }
 
@@ -85,16 +88,18 @@ int sp_image_decide(const struct sp_image *image, const uint64_t seed[2],
 	struct sp_tables tables = {.image = image};
 	struct sp_match match;
 	uint32_t acl = 0;
-	int r;
+	int bad, r;
 
 	if ((!query->name && !query->has_addr) ||
 	    (query->protocol != SP_PROTOCOL_TCP && query->protocol != SP_PROTOCOL_UDP))
 		return -EINVAL;
 	sp_match_default(&match, image->conf.default_action);
 	if (query->name) {
-		r = name_acl(image, seed, query->name, &acl);
-		if (r < 0) {
-			bad_name(ret_decision, r);
+		r = name_acl(image, seed, query->name, &acl, &bad);
+		if (r < 0)
+			return r;
+		if (bad < 0) {
+			bad_name(ret_decision, bad);
 			return 0;
 		}
 		sp_walk_entries(&tables, acl, query->port, query->protocol, &match);
@@ -112,11 +117,13 @@ int sp_image_decide_dns(const struct sp_image *image, const uint64_t seed[2], co
 			struct sp_decision *ret_decision)
 {
 	uint32_t acl = 0;
-	int r;
+	int bad, r;
 
-	r = name_acl(image, seed, name, &acl);
-	if (r < 0) {
-		bad_name(ret_decision, r);
+	r = name_acl(image, seed, name, &acl, &bad);
+	if (r < 0)
+		return r;
+	if (bad < 0) {
+		bad_name(ret_decision, bad);
 		return 0;
 	}
 	ret_decision->action = image->conf.default_action;
