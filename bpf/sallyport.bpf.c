@@ -770,7 +770,7 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		c->reason = SP_REASON_IP_TTL;
 		return flow_deny(skb, c, f, NULL);
 	}
-	s = scratch_claim();
+	s = scratch_claim(c->sandbox);
 	if (!s) {
 		c->kind = SP_EVENT_PACKET;
 		c->reason = SP_REASON_BUSY;
@@ -811,7 +811,7 @@ static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		c->reason = SP_REASON_DNS_BATCH;
 		return drop(skb, c, NULL, NULL, EGRESS_DROP);
 	}
-	s = scratch_claim();
+	s = scratch_claim(c->sandbox);
 	if (!s) {
 		c->reason = SP_REASON_BUSY;
 		return drop(skb, c, NULL, NULL, EGRESS_DROP);
@@ -1176,10 +1176,13 @@ int sp_ingress(struct __sk_buff *skb)
 	} else if (c.dport != 53 || c.payload_len == 0) {
 		return 1;
 	}
-	s = scratch_claim();
-	if (!s) /* an answer that cannot be read now would teach nothing: it will be asked for again
-		 */
+	s = scratch_claim(c.sandbox);
+	if (!s) {
+		/* it would teach nothing: it will come again (TCP), or be asked for again */
+		if (c.protocol == IPPROTO_TCP)
+			f->rx_next -= c.payload_len;
 		return a->mode == SP_MODE_AUDIT_ONLY;
+	}
 	if (c.protocol == IPPROTO_TCP) {
 		for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
 			struct sp_stream *st = &s->stream;

@@ -5,25 +5,46 @@
 
 #include "maps.bpf.h"
 
-static __always_inline struct sp_scratch *scratch_claim(void)
+/*
+ * A free piece of this CPU's for the sandbox in `slot`: its key, taken, or -1. A sandbox's own
+ * pieces come first, then those for all. Where the kernel is preemptible, threads of low priority
+ * can be made to hold a piece for long: so many that they take all of their sandbox's and all that
+ * are shared, but not those of its neighbours.
+ */
+__noinline int scratch_find(__u32 slot)
 {
-	__u32 base = bpf_get_smp_processor_id() * SP_SCRATCH_PER_CPU, zero = 0, i;
+	__u32 base = bpf_get_smp_processor_id() * SP_SCRATCH_PER_CPU, i;
+
+	for (i = 0; i < SP_SCRATCH_OWN + SP_SCRATCH_SHARED; i++) {
+		__u32 key = base + SP_SCRATCH_GROUPS * SP_SCRATCH_OWN + i - SP_SCRATCH_OWN;
+		struct sp_scratch *s;
+
+		if (i < SP_SCRATCH_OWN)
+			key = base + slot % SP_SCRATCH_GROUPS * SP_SCRATCH_OWN + i;
+		s = bpf_map_lookup_elem(&scratch, &key);
+		if (s && !__sync_lock_test_and_set(&s->busy, 1)) {
+			s->index = key;
+			return (int)key;
+		}
+	}
+	return -1;
+}
+
+static __always_inline struct sp_scratch *scratch_claim(__u32 slot)
+{
+	struct sp_scratch *s;
+	__u32 key, zero = 0;
 	struct sp_host *h = bpf_map_lookup_elem(&host, &zero);
 
 	if (!h)
 		return NULL;
-	for (i = 0; i < SP_SCRATCH_PER_CPU; i++) {
-		__u32 key = base + i;
-		struct sp_scratch *s = bpf_map_lookup_elem(&scratch, &key);
-
-		if (s && !__sync_lock_test_and_set(&s->busy, 1)) {
-			s->index = key;
-			s->name.seed[0] = h->seed[0];
-			s->name.seed[1] = h->seed[1];
-			return s;
-		}
-	}
-	return NULL;
+	key = scratch_find(slot);
+	s = bpf_map_lookup_elem(&scratch, &key);
+	if (!s)
+		return NULL;
+	s->name.seed[0] = h->seed[0];
+	s->name.seed[1] = h->seed[1];
+	return s;
 }
 
 /*

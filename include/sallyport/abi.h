@@ -39,7 +39,10 @@
 #define SP_RRS_MAX 64		   /* records of one answer that are looked at */
 #define SP_EXTENSIONS_MAX 96	   /* extensions of one ClientHello */
 #define SP_HEADERS_MAX 96	   /* header lines of one HTTP request head */
-#define SP_SCRATCH_PER_CPU 8	   /* decisions under way on one CPU at a time (some preempted) */
+#define SP_SCRATCH_OWN 4    /* decisions of one sandbox under way on one CPU (some preempted) ... */
+#define SP_SCRATCH_SHARED 8 /* ... and as many more of all sandboxes */
+#define SP_SCRATCH_GROUPS 16 /* sandboxes that have pieces apart; beyond, slots share them modulo */
+#define SP_SCRATCH_PER_CPU (SP_SCRATCH_GROUPS * SP_SCRATCH_OWN + SP_SCRATCH_SHARED)
 #define SP_TTL_MIN 32		   /* lowest hop limit that an inspected packet may carry */
 
 /* ---- decisions ------------------------------------------------------------------------------ */
