@@ -26,6 +26,10 @@ NOT_HERE = {
 # Rows that the suite has found, and that the threat list does not have yet.
 FOUND = {
     "A12": "traffic that the kernel sends by itself: multicast reports (IGMP, MLD) carry addresses of one's choosing",
+    "C15": "reverse names: digits as data",
+    "C16": "header bits, operations and classes of a query",
+    "C17": "a query from or by an unusual socket: connected, corked, from port 53, with other addresses beside it",
+    "C18": "the answer to a denied query, when nobody is there to take it: ICMP quotes it to the resolver",
     "B11": "undoing what enforces: bpf(), pinned programs, perf events, sallyport's own files",
     "B12": "programs that the kernel starts outside: core_pattern, modprobe, uevent_helper, key upcalls, network mounts",
     "B13": "the terminal, set-uid programs, and files that others run",
