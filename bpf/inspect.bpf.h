@@ -407,14 +407,15 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		n = f->hello_end - off;
 		if (n > c->payload_len)
 			n = c->payload_len;
-		switch (overlap_agrees(skb, sk, c, off, n)) {
-		case 1:
+		r = overlap_agrees(skb, sk, c, off, n);
+		if (r != 1)
+			return r == 0 ? SP_BAD(OVERLAP) : SP_DROP;
+		if (n == c->payload_len)
 			return SP_PASS;
-		case 0:
-			return SP_BAD(OVERLAP);
-		default:
-			return SP_DROP;
-		}
+		/* sent again together with what comes behind */
+		c->payload += n;
+		c->payload_len -= n;
+		c->seq += n;
 	}
 	if ((f->hello & SP_HELLO_READ) && f->answer == SP_ANSWER_NONE)
 		return f->hello & SP_HELLO_EARLY ? SP_PASS : SP_BAD(TLS_SECOND);

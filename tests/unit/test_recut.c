@@ -499,6 +499,7 @@ static unsigned long refragmented;
 static void cut_into_records(const struct stream *s, const struct expected *e)
 {
 	static uint8_t message[STREAM_MAX], again[STREAM_MAX + 16];
+	struct expected alone = {0};
 	struct stream t = *s;
 	uint32_t n = message_of(s, message);
 
@@ -506,6 +507,12 @@ static void cut_into_records(const struct stream *s, const struct expected *e)
 	if (n < 2 || n > 16384 || n + 10 > SP_STREAM_MAX || e->whole.verdict == STUCK)
 		return;
 	t.bytes = again;
+	/* only the message is cut: what stood behind it is not there */
+	if (e->whole.reason == SP_REASON_TLS_SECOND) {
+		t.len = put_record(again, message, n);
+		alone.whole = send_whole(&t, t.len);
+		e = &alone;
+	}
 	for (uint32_t k = 1; k<n; k += n> LONG ? 31 : 1) {
 		uint32_t first = put_record(again, message, k);
 		struct expected last = *e;
