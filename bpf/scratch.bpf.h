@@ -66,10 +66,12 @@ static __always_inline void scratch_release(struct sp_scratch *s)
 /* Copies a multiple of 8 bytes by whole words; memcpy() of byte arrays is done byte by byte. */
 static __always_inline void copy_words(void *to, const void *from, __u32 bytes)
 {
+	const __u8 *source = from;
+	__u8 *target = to;
 	__u32 i;
 
 	for (i = 0; i < bytes; i += 8)
-		sp_store64(to + i, sp_load64(from + i));
+		sp_store64(target + i, sp_load64(source + i));
 }
 
 /* How the destination came to be allowed. */

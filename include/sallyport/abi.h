@@ -41,9 +41,11 @@
 #define SP_HEADERS_MAX 96	   /* header lines of one HTTP request head */
 #define SP_SCRATCH_OWN 4    /* decisions of one sandbox under way on one CPU (some preempted) ... */
 #define SP_SCRATCH_SHARED 8 /* ... and as many more of all sandboxes */
-#define SP_SCRATCH_GROUPS 16 /* sandboxes that have pieces apart; beyond, slots share them modulo */
+#define SP_SCRATCH_GROUPS                                                                          \
+	16 /* sandboxes that have pieces apart; beyond, slots share them, modulo */
+/* In all, on one CPU. */
 #define SP_SCRATCH_PER_CPU (SP_SCRATCH_GROUPS * SP_SCRATCH_OWN + SP_SCRATCH_SHARED)
-#define SP_TTL_MIN 32		   /* lowest hop limit that an inspected packet may carry */
+#define SP_TTL_MIN 32 /* lowest hop limit that an inspected packet may carry */
 
 /* ---- decisions ------------------------------------------------------------------------------ */
 

@@ -75,7 +75,7 @@ static struct imap *imap_new(uint32_t type, uint32_t key_size, uint32_t value_si
 }
 
 /* A map of maps has maps as inner ones that have none. */
-static void imap_free(struct imap *m) /* NOLINT(misc-no-recursion): one level */
+static void imap_free(struct imap *m)
 {
 	if (!m)
 		return;

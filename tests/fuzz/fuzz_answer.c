@@ -10,6 +10,8 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,8 @@
 
 #define FD4 1000
 #define FD6 1001
+#define FD_PACKET 1002
+#define LOOPBACK 1 /* ifindex of lo */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +54,10 @@ static void check(bool ok, const char *what)
 /* Raw sockets that need no privilege and reach nothing. */
 int socket(int domain, int type, int protocol)
 {
+	if (domain == AF_PACKET) {
+		check((type & SOCK_DGRAM) && protocol == 0, "a packet socket that hears nothing");
+		return FD_PACKET;
+	}
 	check((type & SOCK_RAW) == SOCK_RAW && protocol == IPPROTO_RAW, "a raw socket");
 	return domain == AF_INET ? FD4 : FD6;
 }
@@ -101,6 +109,23 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		}
 	}
 	return sent.len;
+}
+
+ssize_t sendto(int fd, const void *packet, size_t len, int flags, const struct sockaddr *to,
+	       socklen_t to_len)
+{
+	const struct sockaddr_ll *link = (const struct sockaddr_ll *)to;
+
+	check(fd == FD_PACKET && flags == 0 && to_len == sizeof(*link), "a frame");
+	check(link->sll_family == AF_PACKET && link->sll_protocol == htons(ETH_P_IPV6) &&
+		      link->sll_ifindex == LOOPBACK,
+	      "IPv6 on lo");
+	memset(&sent, 0, sizeof(sent));
+	check(len <= sizeof(sent.packet), "one packet");
+	sent.fd = fd;
+	sent.len = len;
+	memcpy(sent.packet, packet, len);
+	return len;
 }
 
 UNCOUNTED static unsigned int get16(const uint8_t *p)
@@ -163,10 +188,18 @@ UNCOUNTED static void check_message(const struct sp_request *q, const uint8_t *m
 	check(at == len, "nothing behind it");
 }
 
+/* fe80::/10 (RFC 4291 2.5.6) */
+UNCOUNTED static bool link_local(const uint8_t *a)
+{
+	return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
+}
+
 UNCOUNTED static void check_packet(const struct sp_request *q, const uint8_t *m, size_t len)
 {
 	const uint8_t *p = sent.packet, *udp;
 	uint32_t sum;
+	const uint8_t broadcast[4] = {0xff, 0xff, 0xff, 0xff};
+	bool quiet = !q->bound_if && !link_local(q->saddr) && !link_local(q->daddr);
 	size_t head;
 
 	if (q->family == AF_INET) {
@@ -175,17 +208,22 @@ UNCOUNTED static void check_packet(const struct sp_request *q, const uint8_t *m,
 		check(p[0] == 0x45 && get16(p + 2) == sent.len && p[9] == 17, "IPv4");
 		check(add(0, p, 20) == 0xffff, "checksum of the header");
 		check(memcmp(p + 12, q->daddr + 12, 4) == 0 &&
-			      memcmp(p + 16, q->saddr + 12, 4) == 0 &&
-			      memcmp(sent.to, q->saddr + 12, 4) == 0,
+			      memcmp(p + 16, q->saddr + 12, 4) == 0,
 		      "from whom, to whom");
+		/* routed as a broadcast on lo, unless the client is bound to an interface */
+		check(memcmp(sent.to, q->bound_if ? q->saddr + 12 : broadcast, 4) == 0,
+		      "routed whereto");
+		check(sent.bound_if == (q->bound_if ? q->bound_if : LOOPBACK), "the interface");
 		sum = add(17 + 8 + len, p + 12, 8);
 	} else {
 		head = 40;
-		check(sent.fd == FD6 && sent.len == head + 8 + len, "length of a packet");
+		check(sent.fd == (quiet ? FD_PACKET : FD6) && sent.len == head + 8 + len,
+		      "length of a packet");
 		check(p[0] == 0x60 && get16(p + 4) == 8 + len && p[6] == 17, "IPv6");
-		check(memcmp(p + 8, q->daddr, 16) == 0 && memcmp(p + 24, q->saddr, 16) == 0 &&
-			      memcmp(sent.to, q->saddr, 16) == 0,
+		check(memcmp(p + 8, q->daddr, 16) == 0 && memcmp(p + 24, q->saddr, 16) == 0,
 		      "from whom, to whom");
+		check(quiet || memcmp(sent.to, q->saddr, 16) == 0, "routed whereto");
+		check(quiet || sent.bound_if == q->bound_if, "the interface");
 		sum = add(17 + 8 + len, p + 8, 32);
 	}
 	udp = p + head;
@@ -193,7 +231,6 @@ UNCOUNTED static void check_packet(const struct sp_request *q, const uint8_t *m,
 	      "UDP");
 	check(get16(udp + 6) && add(sum, udp, 8 + len) == 0xffff, "checksum of the datagram");
 	check(memcmp(udp + 8, m, len) == 0, "payload");
-	check(sent.bound_if == q->bound_if, "the interface");
 }
 
 static bool mapped(const uint8_t *a)

@@ -253,7 +253,7 @@ static void run_out(const char *name, void (*scenario)(void), int refused)
 				fail_msg("%s: %ld blocks lost after allocation %lu failed", name,
 					 live, n);
 #endif
-			if (result == 0 && strcmp(outcome, expected))
+			if (result == 0 && strcmp(outcome, expected) != 0)
 				fail_msg("%s: another success after allocation %lu failed:\n%s"
 					 "instead of\n%s",
 					 name, n, outcome, expected);
@@ -564,8 +564,8 @@ static void all_events(void)
 			abort();
 		armed = was;
 	}
-	for (uint8_t kind = 0; kind < SP_EVENT_KINDS; kind++) {
-		for (uint8_t reason = 0; reason < SP_REASON_COUNT; reason++) {
+	for (unsigned int kind = 0; kind < SP_EVENT_KINDS; kind++) {
+		for (unsigned int reason = 0; reason < SP_REASON_COUNT; reason++) {
 			struct sp_event event = {
 				.version = SP_ABI_VERSION,
 				.size = SP_EVENT_FULL,
@@ -620,10 +620,10 @@ static void errors_themselves(void)
 		result = -ENOMEM;
 	if (text && failed && !strstr(text, "inner 1") && !strstr(text, "out of memory"))
 		abort();
-	if (failed)
+	if (failed) {
 		result = -ENOMEM;
-	if (failed)
 		note("error -12 said\n");
+	}
 	free(text);
 	sp_error_free(err);
 }

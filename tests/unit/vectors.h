@@ -331,14 +331,14 @@ static inline bool vector_literal(const struct judged *o, const uint8_t *bytes, 
 static inline void vector_say_http(const struct judged *o, const uint8_t *bytes, char *text,
 				   size_t size)
 {
-	char host[INET6_ADDRSTRLEN], port[16];
+	char literal[INET6_ADDRSTRLEN], port[16];
 
 	if (o->host_ip) {
-		if (!vector_literal(o, bytes, host, sizeof(host), port, sizeof(port))) {
+		if (!vector_literal(o, bytes, literal, sizeof(literal), port, sizeof(port))) {
 			vector_add(text, size, "verdict: bad\nreason: http_host\n");
 			return;
 		}
-		vector_add(text, size, "verdict: ok\nhost_ip: %s\n", host);
+		vector_add(text, size, "verdict: ok\nhost_ip: %s\n", literal);
 		if (port[0])
 			vector_add(text, size, "port: %s\n", port);
 	} else {

@@ -20,8 +20,8 @@
 /* Exit statuses of sallyport itself; `run` passes on those of its command. */
 enum {
 	SP_EXIT_OK = 0,
-	SP_EXIT_HOST = 1,  /* the host cannot do it (or doctor found something missing) */
-	SP_EXIT_USAGE = 2, /* bad command line or bad policy */
+	SP_EXIT_HOST = 1,      /* the host cannot do it (or doctor found something missing) */
+	SP_EXIT_USAGE = 2,     /* bad command line or bad policy */
 	SP_EXIT_NOT_TRIED = 3, /* selftest: the host cannot run it */
 	SP_EXIT_NOT_EXECUTABLE = 126, /* as shells do */
 	SP_EXIT_NOT_FOUND = 127,

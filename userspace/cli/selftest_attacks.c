@@ -169,11 +169,11 @@ static int fastopen_bare(struct sp_attack *a)
 {
 	struct sockaddr_storage to;
 	socklen_t len;
-	int fd, one = 1;
+	int fd, on = 1;
 
 	own_port(a, SP_AT_EVIL, &to, &len);
 	fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &one, sizeof(one)))
+	if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &on, sizeof(on)))
 		return sp_attack_na(a, "TCP_FASTOPEN_NO_COOKIE: %s", strerror(errno));
 	if (sendto(fd, a->try.marker, SP_MARKER_LEN, MSG_FASTOPEN | MSG_NOSIGNAL,
 		   (struct sockaddr *)&to, len) < 0)
