@@ -369,7 +369,10 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 			c->reason = SP_REASON_LOOPBACK_DENIED;
 			return 0;
 		}
-		owner = loopback_owner(ctx, c);
+		/* a broadcast (127.255.255.255) is for whoever listens, its owner or not */
+		owner = *(const __u32 *)(c->daddr + 12) == bpf_htonl(0x7fffffff)
+				? 0
+				: loopback_owner(ctx, c);
 		if (owner == 1) {
 			c->action = SP_ACTION_ALLOW;
 			c->reason = SP_REASON_LOOPBACK_OWN;

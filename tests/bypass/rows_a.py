@@ -747,10 +747,10 @@ def protocols(t):
     opened = []
     for family in (AF_INET, AF_INET6):
         for kind in range(1, 7):
-            for protocol in range(256):
+            for protocol in (*range(256), 256, 262):  # 256: SMC, 262: Multipath TCP
                 if (kind, protocol) in ((1, 0), (1, 6), (2, 0), (2, 17)):
                     continue
-                if kind != 3 and protocol not in (1, 6, 17, 33, 58, 132, 136):
+                if kind != 3 and protocol not in (1, 6, 17, 33, 58, 132, 136, 256, 262):
                     continue  # what exists as other than raw
                 try:
                     t.sock(family, kind, protocol).close()

@@ -529,6 +529,30 @@ def listener_gone(t):
     sock.sendto(t.marker, ("127.0.0.1", t.port))
 
 
+def heard(harness, t):
+    """A datagram service of the host's on 0.0.0.0. What it hears, backwards, is sent on to the target."""
+    with harness.socket_in_client(bind=("0.0.0.0", t.port)) as service:
+        service.setblocking(False)
+        yield
+        try:
+            while True:
+                if service.recv(100) == t.marker[::-1]:
+                    with harness.socket_in_client() as sock:
+                        sock.sendto(t.marker, (t.host4, t.port))
+        except BlockingIOError:
+            pass
+
+
+@technique("B6", "loopback-broadcast", allow=False, beside=heard)
+def loopback_broadcast(t):
+    """a broadcast on loopback, which a listener of its own and the host's service both get"""
+    listener, sock = t.udp(), t.udp()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.255.255.255", t.port))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    sock.sendto(t.marker[::-1], ("127.255.255.255", t.port))
+
+
 # ---- B7, B9: network namespaces of its own -------------------------------------------------------
 
 KEEP = ("--keep-caps",)

@@ -44,9 +44,19 @@ def unique(texts):
     return "; ".join(dict.fromkeys(text for text in texts if text))
 
 
+def merged(runs):
+    """One run of each kernel: later ones have the last word."""
+    whole = {}
+    for run in runs:
+        before = whole.setdefault(run["kernel"], {"kernel": run["kernel"], "release": run["release"], "rows": []})
+        now = {entry["id"] for entry in run["rows"]}
+        before["rows"] = [entry for entry in before["rows"] if entry["id"] not in now] + run["rows"]
+    return whole.values()
+
+
 def write(runs, file=FILE):
     """runs: what `run` left of each kernel."""
-    runs = sorted(runs, key=lambda run: [int(part) for part in run["kernel"].split(".")])
+    runs = sorted(merged(runs), key=lambda run: [int(part) for part in run["kernel"].split(".")])
     kernels = [run["kernel"] for run in runs]
     seen = {}  # id -> kernel -> user -> entry
     for run in runs:
