@@ -293,6 +293,8 @@ static __always_inline int loopback_owner(void *ctx, const struct sp_ctx *c)
 
 	if (addr_is_v4(c->daddr)) {
 		t.ipv4.daddr = *(__u32 *)(c->daddr + 12);
+		if (t.ipv4.daddr == bpf_htonl(0x7fffffff))
+			return 0; /* a broadcast is for whoever listens */
 		if (!t.ipv4.daddr)
 			t.ipv4.daddr = bpf_htonl(0x7f000001);
 		t.ipv4.saddr = *(__u32 *)(c->saddr + 12);
@@ -378,10 +380,7 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 			c->reason = SP_REASON_LOOPBACK_DENIED;
 			return 0;
 		}
-		/* a broadcast (127.255.255.255) is for whoever listens, its owner or not */
-		owner = *(const __u32 *)(c->daddr + 12) == bpf_htonl(0x7fffffff)
-				? 0
-				: loopback_owner(ctx, c);
+		owner = loopback_owner(ctx, c);
 		if (owner == 1) {
 			c->action = SP_ACTION_ALLOW;
 			c->reason = SP_REASON_LOOPBACK_OWN;
