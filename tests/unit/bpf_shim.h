@@ -32,9 +32,12 @@
 #define __bpf__		/* and the sources take the branches that are meant for the kernel */
 
 #define SEC(name)
+/* declarators, which take no parentheses */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define __uint(name, value) int(*name)[value]
 #define __type(name, value) typeof(value) *name
 #define __array(name, value) typeof(value) *name[]
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define __noinline __attribute__((noinline))
 #define barrier() __asm__ __volatile__("" ::: "memory")
 #define barrier_var(x) __asm__ __volatile__("" : "+r"(x))
@@ -104,7 +107,7 @@ static void shim_outer_set(const void *outer, uint32_t slot, const struct shim_m
 
 static uint8_t *shim_hash_entry(struct shim_map *m, uint32_t i)
 {
-	return m->data + (size_t)i * ((m->key_size + 7) / 8 * 8 + m->value_size);
+	return m->data + (size_t)i * (((size_t)m->key_size + 7) / 8 * 8 + m->value_size);
 }
 
 static void *bpf_map_lookup_elem(const void *map, const void *key)
@@ -115,7 +118,7 @@ static void *bpf_map_lookup_elem(const void *map, const void *key)
 	if (m->kind == SHIM_HASH) {
 		for (i = 0; i < m->entries; i++)
 			if (memcmp(shim_hash_entry(m, i), key, m->key_size) == 0)
-				return shim_hash_entry(m, i) + (m->key_size + 7) / 8 * 8;
+				return shim_hash_entry(m, i) + ((size_t)m->key_size + 7) / 8 * 8;
 		return NULL;
 	}
 	memcpy(&i, key, sizeof(i));
@@ -135,7 +138,7 @@ static long bpf_map_update_elem(void *map, const void *key, const void *value, _
 		if (m->entries == SHIM_HASH_MAX)
 			return -E2BIG;
 		memcpy(shim_hash_entry(m, m->entries), key, m->key_size);
-		v = shim_hash_entry(m, m->entries++) + (m->key_size + 7) / 8 * 8;
+		v = shim_hash_entry(m, m->entries++) + ((size_t)m->key_size + 7) / 8 * 8;
 	}
 	memcpy(v, value, m->value_size);
 	return 0;
@@ -327,7 +330,7 @@ static void bpf_ringbuf_submit(void *record, __u64 flags)
 #undef AF_INET6
 #undef SOCK_STREAM
 #undef SOCK_DGRAM
-#include "../../bpf/sallyport.bpf.c"
+#include "../../bpf/sallyport.bpf.c" /* NOLINT(bugprone-suspicious-include): what is tested */
 
 /* ---- putting it together -------------------------------------------------------------------- */
 

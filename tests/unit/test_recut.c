@@ -782,7 +782,7 @@ static void receive(const struct stream *s, const struct segment *g, uint32_t n,
 	memset(t, 0, sizeof(*t));
 	t->len = shim_pairs->entries;
 	for (uint32_t i = 0; i < t->len; i++) {
-		memcpy(t->pairs + i * 40, shim_hash_entry(shim_pairs, i), 40);
+		memcpy(t->pairs + i * 40UL, shim_hash_entry(shim_pairs, i), 40);
 	}
 }
 
