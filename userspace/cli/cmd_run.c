@@ -68,7 +68,8 @@ struct run {
 	struct sp_output denials; /* stderr */
 	bool colour;
 	struct seen seen[SEEN_MAX];
-	size_t different;
+	size_t different; /* in `seen` */
+	size_t answers; /* of these: answers that may not teach, which are not counted as denials */
 	bool too_many;
 	uint64_t unprintable; /* events that could not be turned into text: out of memory */
 	pid_t child;
@@ -393,6 +394,7 @@ static bool worth_saying(struct run *run, const struct sp_event *event, uint64_t
 			if (run->different >= SEEN_MAX * 3 / 4)
 				break;
 			run->different++;
+			run->answers += event->kind == SP_EVENT_ANSWER;
 			*seen = (struct seen){.key = key, .said_ns = now_ns};
 			*ret_more = 0;
 			return true;
@@ -785,10 +787,10 @@ static void summary_json(struct run *run, const struct sp_sandbox *c, int status
 		     sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY ? "audit_only" : "enforce",
 		     status, (unsigned long long)c->decisions[SP_VERDICT_ALLOWED],
 		     (unsigned long long)c->decisions[SP_VERDICT_DENIED],
-		     (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY], run->different,
-		     (unsigned long long)c->bytes_out, (unsigned long long)c->bytes_in,
-		     (unsigned long long)c->packets_dropped, dropped,
-		     (unsigned long long)c->requests_dropped,
+		     (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY],
+		     run->different - run->answers, (unsigned long long)c->bytes_out,
+		     (unsigned long long)c->bytes_in, (unsigned long long)c->packets_dropped,
+		     dropped, (unsigned long long)c->requests_dropped,
 		     (unsigned long long)run->events.lost + run->unprintable, left) >= 0)
 		sp_output_line(&run->denials, line);
 	free(line);
@@ -818,11 +820,13 @@ static void summary_text(struct run *run, const struct sp_sandbox *c, int status
 		say(run,
 		    "%llu would have been denied (%zu different), %llu allowed; audit_only "
 		    "blocks nothing",
-		    (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY], run->different,
+		    (unsigned long long)c->decisions[SP_VERDICT_WOULD_DENY],
+		    run->different - run->answers,
 		    (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
 	else if (c->decisions[SP_VERDICT_DENIED])
 		say(run, "%llu denied (%zu different), %llu allowed",
-		    (unsigned long long)c->decisions[SP_VERDICT_DENIED], run->different,
+		    (unsigned long long)c->decisions[SP_VERDICT_DENIED],
+		    run->different - run->answers,
 		    (unsigned long long)c->decisions[SP_VERDICT_ALLOWED]);
 	if (lost)
 		say(run, "%llu events were lost: the ring was full", (unsigned long long)lost);
