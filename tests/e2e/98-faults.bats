@@ -266,6 +266,7 @@ counted() { # KEY
 
 # The bound of the host: by what slots are, directories in bpffs with an owner that lives. 2,048 real
 # sandboxes would take minutes.
+# bats test_tags=any-kernel
 @test "bounds: with 2,048 sandboxes there is no other: exit 1, the command is not started" {
 	local d=$BATS_TEST_TMPDIR
 	cat >"$d/slots.py" <<-'PYTHON'
