@@ -45,10 +45,12 @@ faults() { # SET...
 	SHARE=$(awk "BEGIN { print $SHARE / 6 }") faults cold
 }
 
+# bats test_tags=any-kernel
 @test "faults: a step of the child before exec fails" {
 	faults child
 }
 
+# bats test_tags=any-kernel
 @test "faults: SIGKILL of sallyport at each step of start and end; of the child at each before exec" {
 	faults kill killchild
 }
