@@ -51,10 +51,11 @@ enum sp_flow_state {
 #define SP_FLOW_RX_LOST 0x80u	/* DNS over TCP: answers can no longer be followed */
 #define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once it gets a 101 */
 
-/* What is known of a socket. Written on creation, on connect and by the packet path. */
+/* What is known of a first ClientHello, and of the server's answer to it. */
 enum { SP_HELLO_READ = 1, SP_HELLO_EARLY = 2 /* early data may follow it at once */ };
 enum { SP_ANSWER_NONE, SP_ANSWER_HELLO, SP_ANSWER_RETRY, SP_ANSWER_UNKNOWN };
 
+/* What is known of a socket. Written on creation, on connect and by the packet path. */
 struct sp_flow {
 	__u64 cgroup;	  /* of the sandbox that made the socket */
 	__u32 generation; /* of the policy that the state was decided under; 0: undecided */

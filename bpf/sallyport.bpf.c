@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* clang-format off: a table */
 /*
  * sallyport.bpf.c - the programs, one per hook.
  *
  * What each hook sees, and what is left to it:
  *
  *   sock_create   every INET socket of the sandbox is born here and gets its struct sp_flow; raw
- * and ping sockets, and protocols other than TCP and UDP, are refused post_bind     nobody in a
- * sandbox serves DNS setsockopt    options that make what is sent differ from what is inspected are
- * refused connect,      the instant error for what the packet hook would drop; notes the
- * destination as it sendmsg       is before any NAT. Never trusted: raw sockets skip these hooks
+ *                 and ping sockets, and protocols other than TCP and UDP, are refused
+ *   post_bind     nobody in a sandbox serves DNS
+ *   setsockopt    options that make what is sent differ from what is inspected are refused
+ *   connect,      the instant error for what the packet hook would drop; notes the destination as
+ *   sendmsg       it is before any NAT. Never trusted: raw sockets skip these hooks
  *   egress        the authority. Judges the packet's own addresses, DNS queries, ClientHellos and
  *                 HTTP heads
  *   ingress       reads the answers of trusted resolvers, counts
@@ -20,6 +22,7 @@
  * socket has asked for extended errors, tells nobody (include/linux/bpf-cgroup.h,
  * BPF_PROG_CGROUP_INET_EGRESS_RUN_ARRAY).
  */
+/* clang-format on */
 #include "inspect.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
