@@ -46,21 +46,12 @@ static void checked_free(struct checked *c)
 	sp_strings_free(c->warnings);
 }
 
-static void json_text(struct sp_buf *out, const char *key, const char *text)
-{
-	sp_buf_printf(out, "\"%s\":", key);
-	if (text)
-		sp_buf_json(out, text, strlen(text));
-	else
-		sp_buf_add(out, "null");
-}
-
 static void json_error(struct sp_buf *out, const struct sp_error *e)
 {
 	sp_buf_add(out, "{");
-	json_text(out, "message", e->message ? e->message : "out of memory");
+	sp_buf_json_member(out, "message", e->message ? e->message : "out of memory");
 	sp_buf_printf(out, ",\"line\":%d,\"column\":%d,", e->line, e->column);
-	json_text(out, "path", e->path);
+	sp_buf_json_member(out, "path", e->path);
 	sp_buf_add(out, "}");
 }
 
@@ -70,13 +61,13 @@ static void print_json(const struct checked *c)
 	char *text = NULL;
 
 	sp_buf_add(&out, "{");
-	json_text(&out, "file", c->file);
+	sp_buf_json_member(&out, "file", c->file);
 	if (!c->policy || c->error) {
 		sp_buf_add(&out, ",\"ok\":false,\"error\":");
 		json_error(&out, c->error);
 	} else {
 		sp_buf_add(&out, ",\"ok\":true,");
-		json_text(&out, "name", sp_policy_name(c->policy));
+		sp_buf_json_member(&out, "name", sp_policy_name(c->policy));
 		sp_buf_printf(&out,
 			      ",\"rules\":%zu,\"targets\":%zu,\"run\":%s,\"run_needs\":", c->rules,
 			      c->targets, c->run_error ? "false" : "true");

@@ -160,36 +160,27 @@ static const char *reason_text(enum sp_reason reason, bool token)
 	return tokens[reason][token ? 0 : 1];
 }
 
-static void json_text(struct sp_buf *out, const char *key, const char *text)
-{
-	sp_buf_printf(out, "\"%s\":", key);
-	if (text)
-		sp_buf_json(out, text, strlen(text));
-	else
-		sp_buf_add(out, "null");
-}
-
 static void json_decision(struct sp_buf *out, const struct sp_policy *policy,
 			  const struct sp_decision *decision)
 {
 	struct sp_rule_view view;
 
-	json_text(out, "verdict", verdict(decision));
+	sp_buf_json_member(out, "verdict", verdict(decision));
 	sp_buf_add(out, ",");
-	json_text(out, "reason", reason_text(decision->reason, true));
+	sp_buf_json_member(out, "reason", reason_text(decision->reason, true));
 	sp_buf_add(out, ",\"rule\":");
 	if (sp_policy_rule(policy, decision->rule, &view) < 0) {
 		sp_buf_add(out, "null");
 		return;
 	}
 	sp_buf_printf(out, "{\"index\":%u,", decision->rule);
-	json_text(out, "id", view.id);
+	sp_buf_json_member(out, "id", view.id);
 	sp_buf_add(out, ",");
-	json_text(out, "kind", view.kind);
+	sp_buf_json_member(out, "kind", view.kind);
 	sp_buf_add(out, ",");
-	json_text(out, "origin", view.origin);
+	sp_buf_json_member(out, "origin", view.origin);
 	sp_buf_add(out, ",");
-	json_text(out, "note", view.note);
+	sp_buf_json_member(out, "note", view.note);
 	sp_buf_add(out, "}");
 }
 
@@ -200,10 +191,10 @@ static int print_json(const struct explain *e, const struct sp_policy *policy, c
 	char *text = NULL;
 
 	sp_buf_add(&out, "{");
-	json_text(&out, "host", e->host);
+	sp_buf_json_member(&out, "host", e->host);
 	sp_buf_printf(&out, ",\"port\":%u,\"protocol\":\"%s\",", e->query.port,
 		      e->query.protocol == SP_PROTOCOL_TCP ? "tcp" : "udp");
-	json_text(&out, "policy", sp_policy_name(policy));
+	sp_buf_json_member(&out, "policy", sp_policy_name(policy));
 	sp_buf_printf(&out, ",\"mode\":\"%s\",",
 		      sp_policy_mode(policy) == SP_MODE_ENFORCE ? "enforce" : "audit_only");
 	json_decision(&out, policy, decision);

@@ -88,6 +88,7 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "launch.h"
 
 #ifndef CLONE_INTO_CGROUP
@@ -436,23 +437,6 @@ static int hide_paths(const struct sp_launch *launch, uid_t uid, char at[PATH_MA
 	return 0;
 }
 
-/* /proc/self/mountinfo writes space, tab, newline and backslash as \ooo. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (char *s = text; *s; to++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to = *s++;
-		}
-	}
-	*to = '\0';
-}
-
 static unsigned long mount_flags(char *options)
 {
 	static const struct {
@@ -549,8 +533,8 @@ static int guard_kernel_mounts(bool helpers, char at[PATH_MAX])
 		    (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0 &&
 		     strcmp(type, "proc") != 0 && strcmp(type, "sysfs") != 0))
 			continue;
-		unescape(root);
-		unescape(point);
+		sp_host_unescape(root);
+		sp_host_unescape(point);
 		snprintf(at, PATH_MAX, "%s", point);
 		/* Another file system on top (or an unreachable place): nobody gets there by path.
 		 */

@@ -153,6 +153,15 @@ void sp_buf_json(struct sp_buf *buf, const void *bytes, size_t len)
 	add_bytes(buf, "\"", 1);
 }
 
+void sp_buf_json_member(struct sp_buf *buf, const char *key, const char *text)
+{
+	sp_buf_printf(buf, "\"%s\":", key);
+	if (text)
+		sp_buf_json(buf, text, strlen(text));
+	else
+		sp_buf_add(buf, "null");
+}
+
 static void add_hex(struct sp_buf *buf, uint8_t byte)
 {
 	char text[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};

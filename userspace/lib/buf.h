@@ -33,6 +33,9 @@ void sp_buf_printf(struct sp_buf *buf, const char *format, ...)
  */
 void sp_buf_json(struct sp_buf *buf, const void *bytes, size_t len);
 
+/* "key": and the text as a JSON string, or null. `key` needs no escaping. */
+void sp_buf_json_member(struct sp_buf *buf, const char *key, const char *text);
+
 /*
  * A word for a line that a person reads: as it is if it consists of [A-Za-z0-9_.:/@+*-] only,
  * otherwise in quotation marks with \\, \" and \xNN for every byte that is not printable ASCII. So

@@ -26,6 +26,9 @@ struct sp_host_paths {
 /* Finds (or mounts) bpffs and cgroup v2. Errors say what is missing and how to get it. */
 int sp_host_find(struct sp_host_paths *ret_paths, struct sp_error **err);
 
+/* Undoes, in place, the octal escapes of a path in /proc/PID/mountinfo (proc(5)). */
+void sp_host_unescape(char *s);
+
 /* ---- engine.c ------------------------------------------------------------------------------- */
 
 enum sp_map {

@@ -19,6 +19,7 @@
 
 #include <sallyport/events.h>
 
+#include "addr.h"
 #include "buf.h"
 
 #define NS_PER_S 1000000000ull
@@ -167,13 +168,6 @@ out:
 	return len;
 }
 
-static bool is_mapped(const uint8_t addr[16])
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(addr, prefix, sizeof(prefix)) == 0;
-}
-
 /* Text that does not fit becomes "". */
 const char *sp_addr_to_text(const uint8_t addr[16], char *text, size_t text_size)
 {
@@ -181,7 +175,7 @@ const char *sp_addr_to_text(const uint8_t addr[16], char *text, size_t text_size
 
 	if (text_size == 0)
 		return "";
-	if (is_mapped(addr))
+	if (sp_addr_is_mapped(addr))
 		done = inet_ntop(AF_INET, addr + 12, text, text_size);
 	else
 		done = inet_ntop(AF_INET6, addr, text, text_size);
@@ -479,7 +473,11 @@ static void fill_words(const struct sp_event *event, struct words *words)
 	if (!has_addr(event->daddr))
 		return;
 	sp_addr_to_text(event->daddr, addr, sizeof(addr));
-	sp_buf_printf(&buf, is_mapped(event->daddr) ? "%s" : event->dport ? "[%s]" : "%s", addr);
+	sp_buf_printf(&buf,
+		      sp_addr_is_mapped(event->daddr) ? "%s"
+		      : event->dport		      ? "[%s]"
+						      : "%s",
+		      addr);
 	if (event->dport)
 		sp_buf_printf(&buf, ":%u", event->dport);
 	if (!buf.error && buf.len < sizeof(words->dst))

@@ -27,8 +27,7 @@ static bool is_octal(char c)
 	return c >= '0' && c <= '7';
 }
 
-/* Undoes the octal escapes of mountinfo (proc(5)). */
-static void unescape(char *s)
+void sp_host_unescape(char *s)
 {
 	char *to = s;
 
@@ -68,7 +67,7 @@ static int find_mount(const char *type, const char *prefer, char *ret, size_t si
 			continue;
 		if (strcmp(root, "/") != 0 || strncmp(options, "ro", 2) == 0)
 			continue;
-		unescape(point);
+		sp_host_unescape(point);
 		if (found && (!prefer || strcmp(point, prefer) != 0))
 			continue;
 		if (snprintf(ret, size, "%s", point) >= (int)size)

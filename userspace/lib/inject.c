@@ -52,6 +52,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "inject.h"
 
 #ifndef IPV6_HDRINCL
@@ -161,13 +162,6 @@ static uint16_t udp_checksum(const uint8_t *src, const uint8_t *dst, size_t addr
 	return check ? check : 0xffff; /* zero would say "no checksum" */
 }
 
-static bool is_mapped(const uint8_t addr[16])
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(addr, prefix, sizeof(prefix)) == 0;
-}
-
 static bool is_link_local(const uint8_t addr[16])
 {
 	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
@@ -243,7 +237,8 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 
 	if (family != AF_INET && family != AF_INET6)
 		return -EINVAL;
-	if (is_mapped(src) != (family == AF_INET) || is_mapped(dst) != (family == AF_INET))
+	if (sp_addr_is_mapped(src) != (family == AF_INET) ||
+	    sp_addr_is_mapped(dst) != (family == AF_INET))
 		return -EINVAL;
 	if (len > SP_INJECT_MAX)
 		return -EMSGSIZE;

@@ -35,6 +35,7 @@
 
 #include <libmnl/libmnl.h>
 
+#include "addr.h"
 #include "sockdiag.h"
 
 #define REPLY_SIZE 8192
@@ -150,16 +151,10 @@ static bool same_addr(const struct inet_diag_msg *found, const uint32_t addr[4],
 	return memcmp(mapped, wanted, 16) == 0;
 }
 
-static bool is_mapped(const uint8_t addr[16])
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(addr, prefix, sizeof(prefix)) == 0;
-}
-
-int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, const uint8_t src[16],
-			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
-			uint64_t cookie)
+/* A request about the socket with these ends; they must be of the family. 0 or -EINVAL. */
+static int make_request(int family, int protocol, const uint8_t src[16], uint16_t sport,
+			const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
+			struct inet_diag_req_v2 *ret_request)
 {
 	struct inet_diag_req_v2 request = {
 		.sdiag_family = family,
@@ -168,19 +163,33 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 		.id.idiag_sport = htons(sport),
 		.id.idiag_dport = htons(dport),
 		.id.idiag_if = bound_if,
+		.id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
 	};
-	struct inet_diag_msg found = {0};
-	struct inet_diag_req_v2 lookup;
-	int r;
 
 	if (family != AF_INET && family != AF_INET6)
 		return -EINVAL;
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
-		return -EINVAL;
-	if (is_mapped(src) != (family == AF_INET) || is_mapped(dst) != (family == AF_INET))
+	if (sp_addr_is_mapped(src) != (family == AF_INET) ||
+	    sp_addr_is_mapped(dst) != (family == AF_INET))
 		return -EINVAL;
 	put_addr(request.id.idiag_src, family, src);
 	put_addr(request.id.idiag_dst, family, dst);
+	*ret_request = request;
+	return 0;
+}
+
+int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, const uint8_t src[16],
+			uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
+			uint64_t cookie)
+{
+	struct inet_diag_req_v2 request, lookup;
+	struct inet_diag_msg found = {0};
+	int r;
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return -EINVAL;
+	r = make_request(family, protocol, src, sport, dst, dport, bound_if, &request);
+	if (r < 0)
+		return r;
 	request.id.idiag_cookie[0] = cookie;
 	request.id.idiag_cookie[1] = cookie >> 32;
 
@@ -212,25 +221,13 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 int sp_sockdiag_receives(struct sp_sockdiag *diag, int family, const uint8_t src[16],
 			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if)
 {
-	/* udp_dump_one() takes the ends as a packet to the socket has them */
-	struct inet_diag_req_v2 request = {
-		.sdiag_family = family,
-		.sdiag_protocol = IPPROTO_UDP,
-		.idiag_states = ~0u,
-		.id.idiag_sport = htons(sport),
-		.id.idiag_dport = htons(dport),
-		.id.idiag_if = bound_if,
-		.id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
-	};
+	struct inet_diag_req_v2 request;
 	struct inet_diag_msg found = {0};
+	int r;
 
-	if (family != AF_INET && family != AF_INET6)
-		return -EINVAL;
-	if (is_mapped(src) != (family == AF_INET) || is_mapped(dst) != (family == AF_INET))
-		return -EINVAL;
-	put_addr(request.id.idiag_src, family, src);
-	put_addr(request.id.idiag_dst, family, dst);
-	return ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
+	/* udp_dump_one() takes the ends as a packet to the socket has them */
+	r = make_request(family, IPPROTO_UDP, src, sport, dst, dport, bound_if, &request);
+	return r < 0 ? r : ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
 }
 
 int sp_sockdiag_probe(void)
