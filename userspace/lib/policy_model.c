@@ -471,6 +471,10 @@ int sp_rule_make_id(struct sp_policy *policy, struct sp_rule *rule)
 			snprintf(number, sizeof(number), "/%u:%u", target->prefix, target->port);
 		} else {
 			hash = hash_text(hash, target->name);
+			if (!target->port) { /* nearly all of a million */
+				hash = hash_text(hash, ":0");
+				continue;
+			}
 			snprintf(number, sizeof(number), ":%u", target->port);
 		}
 		hash = hash_text(hash, number);

@@ -222,13 +222,23 @@ int sp_name_to_ascii(const char *name, char ret_name[SP_ASK_MAX])
 	return 0;
 }
 
-/* What a byte is in a pattern: 0 not allowed, 1 literal, 2 star, 3 dot, 4 not ASCII. */
-static int byte_class(unsigned char c)
+/* What a byte may be in a pattern. A table: of long policies every byte is looked up twice. */
+enum byte_class { BYTE_BAD, BYTE_LITERAL, BYTE_STAR, BYTE_DOT, BYTE_NOT_ASCII };
+
+static const uint8_t byte_classes[256] = {
+	['a' ... 'z'] = BYTE_LITERAL,
+	['A' ... 'Z'] = BYTE_LITERAL,
+	['0' ... '9'] = BYTE_LITERAL,
+	['-'] = BYTE_LITERAL,
+	['_'] = BYTE_LITERAL,
+	['*'] = BYTE_STAR,
+	['.'] = BYTE_DOT,
+	[0x80 ... 0xff] = BYTE_NOT_ASCII,
+};
+
+static enum byte_class byte_class(char c)
 {
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	    c == '-' || c == '_')
-		return 1;
-	return c == '*' ? 2 : c == '.' ? 3 : c >= 0x80 ? 4 : 0;
+	return byte_classes[(unsigned char)c];
 }
 
 static int bad_byte(const char *text, unsigned char c, struct sp_error **err)
@@ -271,12 +281,12 @@ static int normalize(const char *whole, const char *text, size_t len, bool wildc
 		char converted[SP_LABEL_MAX + 1];
 
 		for (; end < len && text[end] != '.'; end++) {
-			int class = byte_class(text[end]);
+			enum byte_class class = byte_class(text[end]);
 
-			if (class == 0)
+			if (class == BYTE_BAD)
 				return bad_byte(whole, text[end], err);
-			stars += class == 2;
-			ascii &= class != 4;
+			stars += class == BYTE_STAR;
+			ascii &= class != BYTE_NOT_ASCII;
 		}
 		n = end - pos;
 		if (n == 0)
@@ -328,11 +338,11 @@ static int normalize(const char *whole, const char *text, size_t len, bool wildc
 		}
 		last = at;
 		for (size_t i = 0; i < n; i++, at++) {
-			unsigned char c = label[i];
-			int class = byte_class(c);
+			char c = label[i];
+			enum byte_class class = byte_class(c);
 
-			if (class != 1 && class != 2) /* what IDNA made of a label */
-				return bad_byte(whole, c, err);
+			if (class != BYTE_LITERAL && class != BYTE_STAR)
+				return bad_byte(whole, c, err); /* what IDNA made of a label */
 			out[at] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
 		}
 		labels++;
@@ -394,30 +404,16 @@ int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *
 		    struct sp_error **err)
 {
 	struct sp_target target = {0};
-	const char *colon = NULL;
-	size_t len = 0, colons = 0, slashes = 0, name_len = 0, host_len;
+	size_t len = strlen(text), name_len = 0, host_len;
+	const char *colon = memchr(text, ':', len), *slash = memchr(text, '/', len);
 	char out[TEXT_MAX + 1];
-	bool numeric = true; /* only what an IPv4 address is written with */
 	int r;
 
-	for (; text[len]; len++) {
-		unsigned char c = text[len];
-
-		if (c == ':') {
-			if (!colon)
-				colon = text + len;
-			colons++;
-		} else if (c == '/') {
-			slashes++;
-		} else if (!colon && c != '.' && (c < '0' || c > '9')) {
-			numeric = false;
-		}
-	}
 	if (len == 0)
 		return sp_error_set(err, -EINVAL, "an empty target");
 	if (strpbrk(text, " \t\r\n\v\f"))
 		return sp_error_set(err, -EINVAL, "%s has white space", sp_quote(text).text);
-	if (slashes && strstr(text, "://"))
+	if (slash && strstr(text, "://"))
 		return sp_error_set(err, -EINVAL,
 				    "%s is a URL; a target is a host name or an address",
 				    sp_quote(text).text);
@@ -440,7 +436,7 @@ int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *
 					    "%s: after the brackets comes :PORT or nothing",
 					    sp_quote(text).text);
 		}
-	} else if (slashes || colons > 1) {
+	} else if (slash || (colon && strchr(colon + 1, ':'))) {
 		r = sp_prefix_parse(text, false, target.addr, &target.prefix, err);
 		if (r < 0)
 			return r;
@@ -451,7 +447,9 @@ int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *
 			if (r < 0)
 				return r;
 		}
-		if (numeric && parse_addr(text, host_len, target.addr) == 0) {
+		/* only with what an IPv4 address is written with */
+		if (strspn(text, "0123456789.") >= host_len &&
+		    parse_addr(text, host_len, target.addr) == 0) {
 			target.prefix = 128;
 		} else {
 			r = normalize(text, text, host_len, true, &target, out, &name_len, err);
