@@ -155,7 +155,7 @@ $(O)/coverage/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard userspa
 		-o $@ $(filter %.c,$^) $(LIBS)
 
 # tests/bench: Sallyport against the same host unenforced and against alternatives; root. QUICK=1: 2 minutes.
-BENCH := $(patsubst %,$(O)/bench/%,load serve queue cidr boxes prog_run)
+BENCH := $(patsubst %,$(O)/bench/%,load serve queue cidr floor boxes prog_run)
 
 bench:
 	$(Q)scripts/install-deps build test bench
@@ -168,8 +168,9 @@ $(O)/%.bpf.o: tests/bench/%.bpf.c | $(O)
 
 $(O)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
 $(O)/bench/queue: BENCH_LIBS = -lnetfilter_queue
-$(O)/bench/cidr: BENCH_LIBS = $(LIBS)
+$(O)/bench/cidr $(O)/bench/floor: BENCH_LIBS = $(LIBS)
 $(O)/bench/cidr: $(O)/cidr.skel.h
+$(O)/bench/floor: $(O)/floor.skel.h
 
 $(O)/bench/boxes: BENCH_LIBS = $(O)/libsallyport.a $(LIBS)
 $(O)/bench/boxes: $(O)/libsallyport.a
@@ -183,7 +184,7 @@ $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 # clang-tidy reads the generated skeletons
-check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(BPF_TEST_SKEL)
+check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(O)/floor.skel.h $(BPF_TEST_SKEL)
 	$(Q)SP_BUILD=$(O) SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-tests lint scripts/lint
 
 # churn in a sandbox that lives long, and sandboxes that come and go; is what is held flat? root

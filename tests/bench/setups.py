@@ -78,6 +78,21 @@ class Audit(Sallyport):
     open_to_all = True
 
 
+class Floor(Setup):
+    name, what = "floor", "programs that do nothing at the same hooks, and an empty seccomp filter"
+    open_to_all = True
+
+    def open(self):
+        self.cgroup = f"{cgroup_mount()}/{self.lab.name}-{self.name}"
+        os.mkdir(self.cgroup)
+        prefix, env = self.lab.client(os.path.join(BUILD, "floor"), self.cgroup)
+        self.agent = Agent(prefix, env)
+
+    def close(self):
+        super().close()
+        os.rmdir(self.cgroup)
+
+
 class Other(Sallyport):
     """Another build, to see what a change has done."""
 
@@ -85,7 +100,7 @@ class Other(Sallyport):
     program = os.environ.get("SP_BENCH_OTHER")
 
 
-CORE = [Unenforced, Sallyport, Audit, Again, *([Other] if Other.program else [])]
+CORE = [Unenforced, Sallyport, Audit, Floor, Again, *([Other] if Other.program else [])]
 
 
 # ---- scale ----------------------------------------------------------------------------------------
