@@ -23,7 +23,6 @@ static __always_inline void event_fill(struct sp_event *e, const struct sp_ctx *
 	e->generation = c->generation;
 	e->rule = c->rule;
 	e->detail = c->detail;
-	e->time = c->now;
 	e->cookie = c->cookie;
 	addr_copy(e->saddr, c->saddr);
 	addr_copy(e->daddr, c->daddr);
@@ -127,6 +126,8 @@ __noinline int event_emit(const struct sp_ctx *c, const struct sp_flow *f, struc
 			goto lost;
 		event_fill(e, c, f, SP_EVENT_BARE, verdict);
 	}
+	/* c->now is some ms behind. Last, or Linux 6.1 verifies twice what follows */
+	e->time = bpf_ktime_get_ns();
 	bpf_ringbuf_submit(e, 0);
 	__sync_fetch_and_add(&b->events[kind], 1);
 	return 0;
@@ -153,7 +154,7 @@ static __always_inline struct sp_request *request_reserve(const struct sp_ctx *c
 	q->kind = kind;
 	q->family = c->family;
 	q->sandbox = c->sandbox;
-	q->time = c->now;
+	q->time = bpf_ktime_get_ns();
 	q->cookie = c->cookie;
 	addr_copy(q->saddr, c->saddr);
 	addr_copy(q->daddr, c->daddr);

@@ -26,17 +26,25 @@ static __always_inline struct bpf_sock *packet_sock(struct __sk_buff *skb)
 
 /* ---- collecting pieces ---------------------------------------------------------------------- */
 
-/* The flow's collecting buffer; made if `create` and the sandbox has not too many. */
-static __always_inline struct sp_stream *stream_get(struct bpf_sock *sk, __u32 slot, int create)
+/* The flow's collecting buffer, or NULL */
+static __always_inline struct sp_stream *stream_get(struct bpf_sock *sk)
 {
-	struct sp_stream *st = bpf_sk_storage_get(&streams, sk, 0, 0);
+	return bpf_sk_storage_get(&streams, sk, 0, 0);
+}
+
+/* The same, made if there is none and the sandbox has not too many. */
+static __always_inline struct sp_stream *stream_make(struct bpf_sock *sk, struct sp_flow *f,
+						     __u32 slot)
+{
+	struct sp_stream *st = stream_get(sk);
 	struct sp_sandbox *b;
 
-	if (st || !create)
+	if (st)
 		return st;
 	b = bpf_map_lookup_elem(&sandboxes, &slot);
 	if (!b || b->streams >= SP_STREAMS_MAX)
 		return NULL;
+	f->kept = 1;
 	st = bpf_sk_storage_get(&streams, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (st)
 		__sync_fetch_and_add(&b->streams, 1);
@@ -52,6 +60,16 @@ static __always_inline void stream_drop(struct bpf_sock *sk, __u32 slot)
 	b = bpf_map_lookup_elem(&sandboxes, &slot);
 	if (b)
 		__sync_fetch_and_add(&b->streams, -1);
+}
+
+/* What is kept of a flow's bytes goes: its connection is over, or nobody will ask for them. */
+static __always_inline void flow_forget(struct bpf_sock *sk, struct sp_flow *f, __u32 slot)
+{
+	if (!f->kept)
+		return;
+	f->kept = 0;
+	bpf_sk_storage_delete(&retained, sk);
+	stream_drop(sk, slot);
 }
 
 /* A piece of what was kept. */
@@ -161,25 +179,26 @@ static __always_inline int overlap_agrees(struct __sk_buff *skb, struct bpf_sock
 
 	if (small)
 		return overlap_retained(skb, c, small, at, n);
-	large = bpf_sk_storage_get(&streams, sk, 0, 0);
+	large = stream_get(sk);
 	if (large)
 		return overlap_stream(skb, c, large, at, n);
 	return SP_OVERLAP_GONE;
 }
 
 /* Keeps the first `len` bytes of the packet's payload for comparing. Failing keeps nothing. */
-__noinline int retain(struct __sk_buff *skb, const struct sp_ctx *c, __u32 len)
+__noinline int retain(struct __sk_buff *skb, const struct sp_ctx *c, struct sp_flow *f, __u32 len)
 {
 	struct bpf_sock *sk = packet_sock(skb);
 	struct sp_retained *small;
 	struct sp_stream *large;
 
-	if (!sk || !c || len == 0)
+	if (!sk || !c || !f || len == 0)
 		return 0;
 	if (len > SP_RETAIN_MAX) {
-		large = stream_get(sk, c->sandbox, 1);
+		large = stream_make(sk, f, c->sandbox);
 		return large ? stream_load(skb, large, c->payload, len) == SP_DONE : 0;
 	}
+	f->kept = 1;
 	small = bpf_sk_storage_get(&retained, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!small)
 		return 0;
@@ -302,7 +321,7 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 	if (off > f->end)
 		return off & 0x80000000 ? SP_BAD(OVERLAP) : SP_DROP;
 	s->tls.behind = ~0u; /* until a hello was found */
-	st = stream_get(sk, c->sandbox, 0);
+	st = stream_get(sk);
 	if (!st) {
 		if (off != 0)
 			return SP_BAD(NO_MEMORY);
@@ -319,11 +338,11 @@ __noinline int tls_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 			f->end = c->payload_len;
 			/* without a copy a retransmission could not be compared, and would not pass
 			 */
-			if (!retain(skb, c, c->payload_len))
+			if (!retain(skb, c, f, c->payload_len))
 				return SP_BAD(STREAMS_FULL);
 			return tls_done(f, s);
 		}
-		st = stream_get(sk, c->sandbox, 1);
+		st = stream_make(sk, f, c->sandbox);
 		if (!st)
 			return SP_BAD(STREAMS_FULL);
 		st->len = 0;
@@ -424,8 +443,7 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		return SP_BAD(TLS_SECOND);
 	if (f->answer != SP_ANSWER_RETRY && (__s32)(tp->snd_una - (f->base + f->hello_end)) < 0)
 		return SP_PASS; /* the hello may have to be sent again */
-	bpf_sk_storage_delete(&retained, sk);
-	stream_drop(sk, c->sandbox);
+	flow_forget(sk, f, c->sandbox);
 	if (f->flags & SP_FLOW_SECOND) {
 		f->state = SP_FLOW_OPEN;
 		return SP_PASS;
@@ -542,7 +560,7 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		c->payload_len -= used;
 		return c->payload_len ? SP_MORE : SP_PASS;
 	}
-	st = stream_get(sk, c->sandbox, 0);
+	st = stream_get(sk);
 	off = f->heads; /* 0: the first head of the connection */
 	if (st) {
 		had = st->len;
@@ -557,7 +575,7 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	c->kind = SP_EVENT_HANDSHAKE;
 	if (r == SP_MORE) {
 		if (!st) {
-			st = stream_get(sk, c->sandbox, 1);
+			st = stream_make(sk, f, c->sandbox);
 			if (!st)
 				return SP_BAD(STREAMS_FULL);
 			st->len = 0;
@@ -605,7 +623,7 @@ __noinline int http_cut(struct __sk_buff *skb, const struct sp_flow *f)
 
 	if (!sk || !f || f->state != SP_FLOW_HTTP || (f->flags & SP_FLOW_DENY_ONLY))
 		return 0;
-	st = bpf_sk_storage_get(&streams, sk, 0, 0);
+	st = stream_get(sk);
 	if (!st || !st->len)
 		return 0;
 	return !(f->flags & SP_FLOW_LENIENT) || f->heads || sp_http_method(st) != SP_MORE;
@@ -756,7 +774,7 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 	if (c->payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
 		return SP_PASS;
 	if (f->rx_need) {
-		st = stream_get(sk, c->sandbox, 0);
+		st = stream_get(sk);
 		if (!st)
 			goto lost;
 		n = f->rx_need - st->len;
@@ -779,7 +797,7 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 	c->payload += 2;
 	c->payload_len -= 2;
 	if (n > c->payload_len) {
-		st = stream_get(sk, c->sandbox, 1);
+		st = stream_make(sk, f, c->sandbox);
 		if (!st)
 			goto lost;
 		st->len = 0;

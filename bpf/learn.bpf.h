@@ -67,9 +67,79 @@ __noinline int sweep_sandbox(__u32 slot, __u64 now)
 
 /* ---- queries -------------------------------------------------------------------------------- */
 
-/* Remembers that the question in s->name was let out. Returns 1, or 0 if there is no room. */
-__noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s,
-			   const struct sp_flow *f)
+/*
+ * A query as one word in the flow of its socket, which threads take from each other as a whole: 40
+ * bits of a keyed hash of all that its answer is held against, and 24 of the time. What the name
+ * may do is looked up again when the answer is there.
+ */
+#define SP_WAITING_TIME 0xffffffULL
+#define SP_WAITING_UNIT 30 /* of the time, as a power of two of ns: 1.07 s */
+
+static __always_inline __u64 waiting_word(const struct sp_ctx *c, const struct sp_scratch *s,
+					  const __u8 *resolver)
+{
+	__u64 x = (__u64)c->generation << 32 | (__u32)s->dns.id << 16 | s->dns.type;
+
+	/* the name's hash has the key; the rest has to differ in the upper bits, no more */
+	x = (x ^ addr_high(resolver)) * 0x9e3779b97f4a7c15ULL;
+	x = (x ^ x >> 32 ^ addr_low(resolver)) * 0xbf58476d1ce4e5b9ULL;
+	x = (s->name.hash[0] ^ x) | (SP_WAITING_TIME + 1); /* never 0 */
+	return (x & ~SP_WAITING_TIME) | (c->now >> SP_WAITING_UNIT & SP_WAITING_TIME);
+}
+
+static __always_inline int waiting_over(__u64 word, __u64 now)
+{
+	return (((now >> SP_WAITING_UNIT) - word) & SP_WAITING_TIME) > SP_PENDING_NS >>
+	       SP_WAITING_UNIT;
+}
+
+static __always_inline int waiting_same(__u64 a, __u64 b)
+{
+	return !((a ^ b) & ~SP_WAITING_TIME);
+}
+
+/* Puts a query in a place of the flow that is free, or holds itself, or is waited for no more. */
+__noinline int waiting_put(struct sp_flow *f, __u64 word, __u64 now)
+{
+	__u32 i;
+
+	if (!f)
+		return 0;
+	for (i = 0; i < SP_WAITING_MAX; i++) {
+		__u64 old = *(volatile __u64 *)&f->waiting[i];
+
+		if (old && !waiting_same(old, word) && !waiting_over(old, now))
+			continue;
+		if (__sync_val_compare_and_swap(&f->waiting[i], old, word) == old)
+			return 1;
+	}
+	return 0;
+}
+
+/* Takes a query out of the flow: 1, or 0 if it is not there. */
+__noinline int waiting_take(struct sp_flow *f, __u64 word, __u64 now)
+{
+	__u32 i;
+
+	if (!f)
+		return 0;
+	for (i = 0; i < SP_WAITING_MAX; i++) {
+		__u64 old = *(volatile __u64 *)&f->waiting[i];
+
+		if (!old || !waiting_same(old, word) || waiting_over(old, now))
+			continue;
+		if (__sync_val_compare_and_swap(&f->waiting[i], old, 0) == old)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Remembers that the question in s->name was let out: in the flow, or, if that waits for others
+ * already, in the map of the sandbox, which costs an allocation. Returns 1, or 0 if there is no
+ * room.
+ */
+__noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s, struct sp_flow *f)
 {
 	struct sp_pending_key k = {};
 	struct sp_pending v = {};
@@ -92,6 +162,8 @@ __noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s,
 	v.acl = c->acl;
 	v.rule = c->rule;
 	v.generation = c->generation;
+	if (waiting_put(f, waiting_word(c, s, v.resolver), c->now))
+		return 1;
 	inner = bpf_map_lookup_elem(&pending, &slot);
 	if (!inner)
 		return 0;
@@ -370,6 +442,8 @@ __noinline __u32 learned_place(const struct sp_learned *l, const struct sp_ctx *
 			soonest = rank;
 			at = i;
 		}
+		if (!rank)
+			break;
 	}
 	return at;
 }
@@ -406,7 +480,10 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 		expires = old->expires;
 		v.expires = expires;
 	}
-	if (bpf_map_update_elem(inner, &k, &v, BPF_ANY))
+	/* of what is known only the expiry changes, in place: an update would allocate it anew */
+	if (old && old->generation == c->generation && old->acl == c->acl)
+		*(volatile __u64 *)&old->expires = expires;
+	else if (bpf_map_update_elem(inner, &k, &v, BPF_ANY))
 		return 0;
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
 	if (!inner)
@@ -541,9 +618,37 @@ __noinline int answer_asked(struct sp_ctx *c, const struct sp_scratch *s)
 		return 0;
 	c->acl = p->acl;
 	c->rule = p->rule;
-	c->name = k.name;
 	bpf_map_delete_elem(inner, &k);
 	return 1;
+}
+
+/* The same for a query that waits in the flow: the policy says once more what its name may. */
+__noinline int answer_waited(struct sp_ctx *c, const struct sp_scratch *s, struct sp_flow *f)
+{
+	struct sp_tables t;
+	const struct sp_acl *acl;
+
+	if (!c || !s || !f || !waiting_take(f, waiting_word(c, s, c->daddr), c->now))
+		return 0;
+	t.policy = c->policy;
+	c->acl = name_acl(&s->name, c->policy);
+	acl = c->acl ? sp_tables_acl(&t, c->acl) : NULL;
+	if (acl)
+		c->rule = acl->dns_rule;
+	return 1;
+}
+
+/* A name in wire form by whole words; what lies behind it in the last of them comes along. */
+static __always_inline void name_copy(__u8 *to, const __u8 *from, __u32 len)
+{
+	__u32 i;
+
+	for (i = 0; i < SP_NAME_MAX + 1; i += 8) {
+		SP_BARRIER(len); /* else the loop is taken for a memmove() */
+		if (i >= len)
+			break;
+		sp_store64(to + i, sp_load64(from + i));
+	}
 }
 
 /* Moves the question's name out of the way of the parser, or back. */
@@ -551,7 +656,7 @@ __noinline int question_keep(struct sp_scratch *s)
 {
 	if (!s)
 		return 0;
-	copy_words(s->text.wire, s->name.wire, sizeof(s->text.wire));
+	name_copy(s->text.wire, s->name.wire, s->name.len);
 	s->text.len = s->name.len;
 	s->text.zero = 0;
 	return 0;
@@ -561,7 +666,7 @@ __noinline int question_restore(struct sp_scratch *s)
 {
 	if (!s)
 		return 0;
-	copy_words(s->name.wire, s->text.wire, sizeof(s->text.wire));
+	name_copy(s->name.wire, s->text.wire, s->text.len);
 	s->name.len = s->text.len;
 	return 0;
 }
@@ -570,12 +675,13 @@ __noinline int question_restore(struct sp_scratch *s)
  * Reads the answer in `in`. c->daddr is the resolver it came from. c->detail is then how many
  * addresses it taught; c->reason is NONE if there is nothing to tell.
  */
-__noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
+__noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in,
+			    struct sp_flow *f)
 {
 	__u32 i;
 	int r;
 
-	if (!c || !s || !in)
+	if (!c || !s || !in || !f)
 		return 0;
 	c->kind = SP_EVENT_ANSWER;
 	c->rule = SP_RULE_DEFAULT;
@@ -589,8 +695,9 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 		return 0;
 	c->reason = SP_REASON_ANSWER_UNASKED;
 	c->name_len = s->name.len;
-	if (!answer_asked(c, s))
+	if (!answer_waited(c, s, f) && !answer_asked(c, s))
 		return 0;
+	c->name = s->name.hash[0];
 	c->reason = SP_REASON_NONE;
 	if (r == SP_MORE)
 		return 0; /* an error code: nothing to learn */

@@ -71,7 +71,7 @@ struct sp_flow {
 	__u8 asked[16];
 	__u64 name;    /* hash of the name that the flow stands on; 0: none */
 	__u64 settled; /* datagrams: what destination was last allowed, in one word
-			  (datagram_hash()) */
+			  (settled_word()) */
 	__u64 bytes_out, bytes_in;
 	__u64 renew; /* ns: when what was learned of this address is next kept alive */
 	__u64 event; /* ns: last event about an allowed datagram */
@@ -80,7 +80,9 @@ struct sp_flow {
 	__u32 end;   /* stream offset behind the bytes accepted so far */
 	__u32 hello_end;
 	__u32 rx_next; /* DNS over TCP: next sequence number expected */
-	__u32 rx_need; /* bytes of the message that is being collected */
+	__u16 rx_need; /* bytes of the message that is being collected */
+	__u8 kept;     /* some of its bytes are: `streams`, `retained` (flow_forget()) */
+	__u8 zero;
 	__u32 uid;
 	char comm[16];
 	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only
@@ -90,8 +92,13 @@ struct sp_flow {
 	__u8 hello;  /* TLS: SP_HELLO_*, of the first hello */
 	__u8 answer; /* TLS: SP_ANSWER_*, what the server said first. Set on the way in, where flags
 		      * are not */
-	__u8 zero[4];
+	__u32 tick;  /* low half of jiffies when `renew` was last looked at */
+	/* queries that wait for their answers (waiting_word()); 0: none. More are in `pending` */
+	__u64 waiting[SP_WAITING_MAX];
 };
+
+/* With 72 bytes of the kernel's in front, a flow is allocated in 256 (bpf_local_storage.h). */
+_Static_assert(sizeof(struct sp_flow) <= 184, "a flow costs twice the memory");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -18,13 +18,29 @@
 #define SP_TCP_ACK 0x10u
 #define SP_TCP_URG 0x20u
 
+/*
+ * Loads n bytes, a constant multiple of 4, from `off`: 0 or an error, as bpf_skb_load_bytes(),
+ * which is only called for what is not in the linear part.
+ */
+static __always_inline int packet_load(struct __sk_buff *skb, __u32 off, void *to, __u32 n)
+{
+	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 i;
+
+	if (d + off + n > end)
+		return (int)bpf_skb_load_bytes(skb, off, to, n);
+	for (i = 0; i < n; i += 4)
+		*(__u32 *)((__u8 *)to + i) = *(__u32 *)(d + off + i);
+	return 0;
+}
+
 /* The IP header: SP_DONE with the offset of the next header in *l4, or a negative reason. */
 static __always_inline int packet_ip(struct __sk_buff *skb, struct sp_ctx *c, __u32 *l4)
 {
 	__u8 h[40];
 	__u32 next;
 
-	if (bpf_skb_load_bytes(skb, 0, h, 20))
+	if (packet_load(skb, 0, h, 20))
 		return SP_BAD(IP_MALFORMED);
 	if (h[0] >> 4 == 4) {
 		c->family = 2; /* AF_INET */
@@ -39,7 +55,7 @@ static __always_inline int packet_ip(struct __sk_buff *skb, struct sp_ctx *c, __
 		*l4 = 20;
 		return SP_DONE;
 	}
-	if (h[0] >> 4 != 6 || bpf_skb_load_bytes(skb, 20, h + 20, 20))
+	if (h[0] >> 4 != 6 || packet_load(skb, 20, h + 20, 20))
 		return SP_BAD(IP_MALFORMED);
 	c->family = 10; /* AF_INET6 */
 	c->ttl = h[7];
@@ -79,7 +95,7 @@ __noinline int packet_parse(struct __sk_buff *skb, struct sp_ctx *c)
 	if (r != SP_DONE)
 		return r;
 	if (c->protocol == IPPROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, l4, h, 20))
+		if (packet_load(skb, l4, h, 20))
 			return SP_BAD(IP_MALFORMED);
 		doff = (h[12] >> 4) * 4;
 		if (doff < 20 || l4 + doff > len)
@@ -88,7 +104,7 @@ __noinline int packet_parse(struct __sk_buff *skb, struct sp_ctx *c)
 		c->tcp_flags = h[13];
 		c->payload = l4 + doff;
 	} else if (c->protocol == IPPROTO_UDP) {
-		if (bpf_skb_load_bytes(skb, l4, h, 8))
+		if (packet_load(skb, l4, h, 8))
 			return SP_BAD(IP_MALFORMED);
 		c->payload = l4 + 8;
 	} else {

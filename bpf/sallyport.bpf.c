@@ -47,7 +47,13 @@ static __always_inline void ctx_start(struct sp_ctx *c, const struct sp_attach *
 	c->mode = a->mode;
 	c->rule = SP_RULE_DEFAULT;
 	c->order = SP_ORDER_LAST;
-	c->now = bpf_ktime_get_ns();
+}
+
+/* The same, with the time: that of the last tick, some ms behind, for a third of the price. */
+static __always_inline void ctx_start_now(struct sp_ctx *c, const struct sp_attach *a)
+{
+	ctx_start(c, a);
+	c->now = bpf_ktime_get_coarse_ns();
 }
 
 /* Who is at it: the process that makes, connects or sends. */
@@ -396,14 +402,16 @@ static __always_inline int flow_settled(const struct sp_flow *f, const struct sp
 
 /*
  * A datagram socket sends from several threads at once, and without a lock the parts of a decided
- * destination could be read as a mixture of two. So what is settled for it is one word: a keyed
- * hash (SipHash-1-3) of destination and generation, with the lowest bit telling whether a name
- * allowed it.
+ * destination could be read as a mixture of two. So what is settled for it is one word: of IPv4
+ * the destination itself, of IPv6 a keyed hash of it (SipHash-1-3). Both hold bits of the
+ * generation, for what one thread settles while another is told of a new policy.
  */
-#define SP_SETTLED_NAME 1ULL
+#define SP_SETTLED_NAME 1ULL /* a name allowed it */
+#define SP_SETTLED_V4 2ULL
+#define SP_SETTLED_V6 4ULL /* never 0, which is a flow that nothing is settled for */
 
 /* The two words of the address as addr_high() and addr_low() give them. */
-__noinline __u64 datagram_hash(__u64 high, __u64 low, __u32 dport, __u32 generation)
+__noinline __u64 settled_v6(__u64 high, __u64 low, __u32 dport, __u32 generation)
 {
 	struct sp_host *h;
 	__u32 zero = 0;
@@ -416,13 +424,38 @@ __noinline __u64 datagram_hash(__u64 high, __u64 low, __u32 dport, __u32 generat
 	sp_sip_word(v, high);
 	sp_sip_word(v, low);
 	sp_sip_word(v, (__u64)generation << 32 | dport);
-	/* never 0, which is a flow that nothing is settled for */
-	return sp_sip_end(v) | 2;
+	return (sp_sip_end(v) & ~(SP_SETTLED_NAME | SP_SETTLED_V4)) | SP_SETTLED_V6;
 }
 
-static __always_inline int datagram_settled(__u64 settled, __u64 hash)
+/* `addr` in network byte order */
+static __always_inline __u64 settled_v4(__u32 addr, __u32 dport, __u32 generation)
 {
-	return hash && (settled | SP_SETTLED_NAME) == (hash | SP_SETTLED_NAME);
+	return (__u64)addr << 32 | dport << 16 | ((generation & 0x3fff) << 2) | SP_SETTLED_V4;
+}
+
+__noinline __u64 settled_word(const struct sp_addr *daddr, __u32 dport, __u32 generation)
+{
+	const __u8 *a;
+
+	if (!daddr)
+		return 0;
+	a = daddr->addr;
+	if (addr_is_v4(a))
+		return settled_v4(*(const __u32 *)(a + 12), dport, generation);
+	return settled_v6(addr_high(a), addr_low(a), dport, generation);
+}
+
+/* Is `settled`, read from `f`, about the same destination as `word`, under this generation? */
+static __always_inline int datagram_settled(const struct sp_flow *f, __u64 settled, __u64 word,
+					    __u32 generation)
+{
+	/* one branch: the verifier goes through all that follows once for each */
+	return word && !(((settled ^ word) & ~SP_SETTLED_NAME) | (f->generation ^ generation));
+}
+
+static __always_inline __u64 flow_word(const struct sp_flow *f)
+{
+	return *(const volatile __u64 *)&f->settled;
 }
 
 /* Has the packet hook let this socket send to this address before? */
@@ -433,9 +466,10 @@ static __always_inline int send_settled(struct bpf_sock_addr *ctx, const struct 
 	struct sp_flow *f = sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL;
 
 	if (!f || !a->generation ||
-	    !datagram_settled(*(volatile __u64 *)&f->settled,
-			      datagram_hash(addr_high(daddr), addr_low(daddr),
-					    bpf_ntohs(ctx->user_port), a->generation)))
+	    !datagram_settled(f, flow_word(f),
+			      settled_word((const struct sp_addr *)daddr, bpf_ntohs(ctx->user_port),
+					   a->generation),
+			      a->generation))
 		return 0;
 	f->asked_port = 0;
 	return 1;
@@ -447,7 +481,7 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 	struct sp_flow *f;
 	int ok;
 
-	ctx_start(c, a);
+	ctx_start_now(c, a);
 	c->protocol = ctx->protocol == IPPROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	c->dport = bpf_ntohs(ctx->user_port);
 	c->cookie = bpf_get_socket_cookie(ctx);
@@ -583,10 +617,8 @@ static __always_inline int drop(struct __sk_buff *skb, struct sp_ctx *c, struct 
 			f->dport = c->dport;
 			addr_copy(f->daddr, c->daddr);
 			if (c->protocol == IPPROTO_UDP)
-				*(volatile __u64 *)&f->settled =
-					datagram_hash(addr_high(c->daddr), addr_low(c->daddr),
-						      c->dport, c->generation) &
-					~SP_SETTLED_NAME;
+				*(volatile __u64 *)&f->settled = settled_word(
+					(struct sp_addr *)c->daddr, c->dport, c->generation);
 		}
 		return EGRESS_PASS;
 	}
@@ -913,22 +945,20 @@ static __always_inline int names_matter(const struct sp_ctx *c)
 
 static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
-	__u64 hash =
-		datagram_hash(addr_high(c->daddr), addr_low(c->daddr), c->dport, c->generation);
-	__u64 settled = *(volatile __u64 *)&f->settled;
+	__u64 word = settled_word((struct sp_addr *)c->daddr, c->dport, c->generation);
+	__u64 settled = flow_word(f);
 
-	if (!datagram_settled(settled, hash)) {
+	if (!datagram_settled(f, settled, word, c->generation)) {
 		if (!destination(skb, c, f))
 			return drop(skb, c, f, NULL, EGRESS_DROP);
 		if (c->via == SP_VIA_RESOLVER)
 			return dns_egress(skb, c, f);
-		hash &= ~SP_SETTLED_NAME;
 		if (names_matter(c)) {
 			if (looks_quic(skb, c)) {
 				c->reason = SP_REASON_QUIC;
 				return drop(skb, c, f, NULL, EGRESS_DROP);
 			}
-			hash |= SP_SETTLED_NAME;
+			word |= SP_SETTLED_NAME;
 		}
 		if (c->now - f->event > SP_SECOND_NS) {
 			f->event = c->now;
@@ -938,7 +968,7 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		f->renew = c->now + SP_SECOND_NS;
 		/* whose a loopback address is may be another matter at the next datagram */
 		if (c->via != SP_VIA_LOOPBACK)
-			*(volatile __u64 *)&f->settled = hash;
+			*(volatile __u64 *)&f->settled = word;
 	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
 		c->reason = SP_REASON_QUIC;
@@ -980,15 +1010,17 @@ __noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
 }
 
 /*
- * A segment of an open TCP flow, told from as few bytes as will do: same destination, no options,
- * no fragment, and not a SYN, which would be the start of another connection on the same socket.
- * Returns its payload length, or -1 if the slow path must look at it. Reads the packet directly;
- * what is not in the linear part is for the slow path too.
+ * A segment of an open TCP flow, or an empty one of a flow whose handshake is still read, told from
+ * as few bytes as will do: same destination, no options, no fragment, and not a SYN, which would be
+ * the start of another connection on the same socket. Returns its payload length, or -1 if the
+ * slow path must look at it. Reads the packet directly; what is not in the linear part is for the
+ * slow path too.
  */
 static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_flow *f)
 {
 	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
 	__u32 head;
+	int len;
 
 	if (d + 40 > end)
 		return -1;
@@ -1009,40 +1041,54 @@ static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_f
 	}
 	if (*(__u16 *)(l4 + 2) != bpf_htons(f->dport) || (l4[13] & SP_TCP_SYN))
 		return -1;
-	return skb->len - head - (l4[12] >> 4) * 4;
+	len = skb->len - head - (l4[12] >> 4) * 4;
+	if (f->state == SP_FLOW_OPEN)
+		return len;
+	if (len || (l4[13] & (SP_TCP_FIN | SP_TCP_URG)))
+		return -1;
+	return 0;
 }
 
-/* The same for a datagram to the destination that is settled for its socket, and is no QUIC
- * handshake. */
-/* A call, to keep what it spills off the stack of sp_egress(), which Linux 6.1 has no byte left
- * for. */
-static __noinline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f,
-				    __u32 generation)
+/* No need to see to what is learned of the flow's address: not yet, or it stands on no name. */
+static __always_inline int flow_fresh(struct sp_flow *f)
 {
-	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
-	__u64 high = 0, low, settled = *(volatile __u64 *)&f->settled;
-	__u32 len = skb->len, port;
+	__u32 tick = bpf_jiffies64();
 
-	if (d + 28 > end)
+	if (!f->name || f->tick == tick)
+		return 1;
+	f->tick = tick; /* a clock is read once a tick */
+	return bpf_ktime_get_coarse_ns() < f->renew;
+}
+
+/*
+ * The same for a datagram to the destination that is settled for its socket, and is no QUIC
+ * handshake. A call, to keep what it spills off the stack of sp_egress().
+ */
+__noinline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f, __u32 generation)
+{
+	__u8 *d = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 len = skb->len, port;
+	__u64 word, settled;
+
+	if (!f || d + 28 > end)
 		return -1;
+	settled = flow_word(f);
 	if (d[0] == 0x45) {
 		if (d[9] != IPPROTO_UDP || (*(__u16 *)(d + 6) & bpf_htons(0x3fff)))
 			return -1;
-		low = addr_low_v4(*(__u32 *)(d + 16));
-		l4 = d + 20;
+		port = bpf_ntohs(*(__u16 *)(d + 22));
+		word = settled_v4(*(__u32 *)(d + 16), port, generation);
 		len -= 28;
 	} else if (d[0] >> 4 == 6) {
 		if (d + 48 > end || d[6] != IPPROTO_UDP)
 			return -1;
-		high = addr_high(d + 24);
-		low = addr_low(d + 24);
-		l4 = d + 40;
+		port = bpf_ntohs(*(__u16 *)(d + 42));
+		word = settled_v6(addr_high(d + 24), addr_low(d + 24), port, generation);
 		len -= 48;
 	} else {
 		return -1;
 	}
-	port = bpf_ntohs(*(__u16 *)(l4 + 2));
-	if (!datagram_settled(settled, datagram_hash(high, low, port, generation)))
+	if (!datagram_settled(f, settled, word, generation))
 		return -1;
 	if ((settled & SP_SETTLED_NAME) && (port == 443 || len >= SP_QUIC_INITIAL_MIN))
 		return -1;
@@ -1053,27 +1099,28 @@ SEC("cgroup_skb/egress")
 int sp_egress(struct __sk_buff *skb)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
-	struct bpf_sock *sk = packet_sock(skb);
+	struct bpf_sock *sk = skb->sk;
 	struct sp_flow *f;
 	struct sp_ctx c;
 	int r;
 
-	if (!sk)
-		return a->mode == SP_MODE_AUDIT_ONLY ? EGRESS_PASS : EGRESS_DROP;
-	f = bpf_sk_storage_get(&flows, sk, 0, 0);
-	if (f && f->state == SP_FLOW_OPEN && f->generation == a->generation && a->generation) {
-		r = -1;
-		if (f->protocol == IPPROTO_TCP && sk->protocol == IPPROTO_TCP)
+	/* what is no full socket has no flow */
+	f = sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL;
+	if (f && f->generation == a->generation && a->generation && f->state != SP_FLOW_DENIED) {
+		if (f->protocol == IPPROTO_TCP)
 			r = fast_payload(skb, f);
-		else if (sk->protocol == IPPROTO_UDP)
+		else
 			r = fast_datagram(skb, f, a->generation);
-		if (r >= 0 && (!f->name || bpf_ktime_get_coarse_ns() < f->renew)) {
+		if (r >= 0 && flow_fresh(f)) {
 			f->bytes_out += r;
 			return EGRESS_PASS;
 		}
 	}
+	sk = packet_sock(skb);
+	if (!sk)
+		return a->mode == SP_MODE_AUDIT_ONLY ? EGRESS_PASS : EGRESS_DROP;
 	__builtin_memset(&c, 0, sizeof(c));
-	ctx_start(&c, a);
+	ctx_start_now(&c, a);
 	r = packet_parse(skb, &c);
 	c.kind = SP_EVENT_PACKET;
 	c.cookie = bpf_get_socket_cookie(skb);
@@ -1164,7 +1211,7 @@ int sp_ingress(struct __sk_buff *skb)
 	/* c.daddr is the peer: the resolver */
 	addr_copy(c.daddr, c.saddr);
 	c.dport = c.sport;
-	ctx_start(&c, a);
+	ctx_start_now(&c, a);
 	c.cookie = bpf_get_socket_cookie(skb);
 	if (c.protocol == IPPROTO_TCP) {
 		if (c.tcp_flags & SP_TCP_SYN) {
@@ -1198,10 +1245,10 @@ int sp_ingress(struct __sk_buff *skb)
 			if (r == SP_PASS)
 				break;
 			if (r == SP_ANSWER_COLLECTED)
-				st = stream_get(sk, c.sandbox, 0);
+				st = stream_get(sk);
 			if (!st)
 				break;
-			answer_learn(&c, s, st);
+			answer_learn(&c, s, st, f);
 			answer_emit(&c, f, s);
 			if (r == SP_ANSWER_COLLECTED)
 				stream_drop(sk, c.sandbox);
@@ -1209,7 +1256,7 @@ int sp_ingress(struct __sk_buff *skb)
 		if (i == SP_DNS_MESSAGES_MAX && c.payload_len)
 			f->flags |= SP_FLOW_RX_LOST;
 	} else if (stream_load(skb, &s->stream, c.payload, c.payload_len) == SP_DONE) {
-		answer_learn(&c, s, &s->stream);
+		answer_learn(&c, s, &s->stream, f);
 		answer_emit(&c, f, s);
 	}
 	scratch_release(s);
@@ -1248,9 +1295,8 @@ int sp_sockops(struct bpf_sock_ops *ops)
 			f->answer = 0;
 			f->flags &= SP_FLOW_HOME;
 			f->heads = 0;
+			flow_forget(sk, f, a->sandbox);
 		}
-		bpf_sk_storage_delete(&retained, sk);
-		stream_drop(sk, a->sandbox);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		/*
@@ -1271,9 +1317,10 @@ int sp_sockops(struct bpf_sock_ops *ops)
 		if (ops->args[1] != BPF_TCP_CLOSE)
 			break;
 		f = bpf_sk_storage_get(&flows, sk, 0, 0);
-		bpf_sk_storage_delete(&retained, sk);
-		stream_drop(sk, a->sandbox);
-		if (!f || !f->generation)
+		if (!f)
+			break;
+		flow_forget(sk, f, a->sandbox);
+		if (!f->generation)
 			break;
 		__builtin_memset(&c, 0, sizeof(c));
 		ctx_start(&c, a);

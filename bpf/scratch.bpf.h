@@ -121,17 +121,12 @@ static __always_inline void addr_copy(__u8 *to, const __u8 *from)
 	*(__u64 *)(to + 8) = addr_low(from);
 }
 
-/* The mapped form of four bytes as they are on the wire, and its second word (the first is 0) */
+/* The mapped form of four bytes as they are on the wire */
 static __always_inline void addr_from_v4(__u8 *to, __u32 v)
 {
 	*(__u64 *)to = 0;
 	*(__u32 *)(to + 8) = bpf_htonl(0xffff);
 	*(__u32 *)(to + 12) = v;
-}
-
-static __always_inline __u64 addr_low_v4(__u32 v)
-{
-	return (__u64)v << 32 | bpf_htonl(0xffff); /* addr_low() on a little-endian machine */
 }
 
 static __always_inline int addr_is_v4(const __u8 *a)

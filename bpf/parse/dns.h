@@ -56,17 +56,18 @@ SP_STEP int sp_dns_copy_name(const struct sp_stream *s, struct sp_name *n, __u32
 
 	if (!s || !n || off >= SP_STREAM_MAX || off > end)
 		return SP_BAD(DNS_MALFORMED);
-	for (i = 0; i < 256; i += 8)
-		sp_store64(&n->wire[i], sp_load64(&s->data[off + i]));
 	have = end - off;
+	for (i = 0; i < 256; i += 8)
+		sp_store64(&n->wire[i], 0);
 	for (i = 0; i < 256; i += 8) {
-		__u32 at = have + i;
-
-		SP_BARRIER(at);
-		if (at >= 256)
+		SP_BARRIER(have); /* else the loop is taken for a memmove() */
+		if (i >= have)
 			break;
-		sp_store64(&n->wire[at], 0);
+		sp_store64(&n->wire[i], sp_load64(&s->data[off + i]));
 	}
+	SP_BARRIER(have);
+	if (have < 256)
+		sp_store64(&n->wire[have], 0); /* the last word brought what lies behind */
 	return SP_DONE;
 }
 

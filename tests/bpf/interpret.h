@@ -243,6 +243,7 @@ static const char *helper_name(uint32_t id)
 		NAME(ringbuf_query);
 		NAME(ktime_get_ns);
 		NAME(ktime_get_coarse_ns);
+		NAME(jiffies64);
 		NAME(get_current_pid_tgid);
 		NAME(get_current_uid_gid);
 		NAME(get_current_comm);
@@ -304,6 +305,8 @@ static uint64_t interpret_helper(struct interpreter *v, uint32_t id, const uint6
 	case BPF_FUNC_ktime_get_ns:
 	case BPF_FUNC_ktime_get_coarse_ns:
 		return v->now;
+	case BPF_FUNC_jiffies64:
+		return v->now / 4000000; /* HZ is 250 */
 	case BPF_FUNC_get_current_pid_tgid:
 		return 1000ull << 32 | 1000;
 	case BPF_FUNC_get_current_uid_gid:

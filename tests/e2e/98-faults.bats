@@ -258,7 +258,7 @@ counted() { # KEY
 
 # 20 s is how long a query is waited for: started by setup_file.
 # bats test_tags=any-kernel
-@test "bounds: queries without an answer: the 4,097th is not sent; after 20 s there is room again" {
+@test "bounds: queries without an answer: beyond two of a socket the 4,097th is not sent; after 20 s there is room again" {
 	wait_for_file "$LAB_DIR/pending.status" 40
 	output=$(<"$LAB_DIR/pending.out")
 	[[ $(<"$LAB_DIR/pending.status") -eq 0 ]] || fail "pending"

@@ -278,6 +278,11 @@ static __u64 bpf_ktime_get_coarse_ns(void)
 	return shim.now;
 }
 
+static __u64 bpf_jiffies64(void)
+{
+	return shim.now / 4000000; /* HZ is 250 */
+}
+
 static __u32 bpf_get_smp_processor_id(void)
 {
 	return 0;

@@ -30,7 +30,7 @@ import wide  # noqa: E402
 
 mode, where = sys.argv[1:3]
 arguments = sys.argv[3:]
-ADDRESSES, PAIRS, NAMES, PENDING, STREAMS, STREAM = 8192, 16384, 4096, 4096, 256, 16896
+ADDRESSES, PAIRS, NAMES, PENDING, STREAMS, STREAM = 8192, 16384, 4096, 2 + 4096, 256, 16896
 GOOD = "198.18.0.2"
 resolver = wide.Resolver(where, timeout=5)
 
