@@ -155,6 +155,12 @@ counted() { # KEY
 	event kind=dns verdict=denied reason=dns_segment
 }
 
+@test "bounds: queries: when two of a socket wait already, the answers of others teach all the same" {
+	POLICY=(--quiet --allow '**.wide.test:8080' --resolver "$WIDE")
+	full waiting
+	no_event verdict=denied
+}
+
 @test "bounds: handshakes in pieces: the 257th of a sandbox is refused; a buffer given back is used again" {
 	POLICY=(--quiet --allow good.test --resolver "$WIDE" --resolver "$R")
 	run inside sh -c "getent ahostsv4 good.test >/dev/null && exec $(client full.py) streams $WIDE"

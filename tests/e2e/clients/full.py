@@ -9,6 +9,7 @@ Usage: full.py MODE RESOLVER [ARGUMENT]...
   names       more names: connections go on, their events lack the name
   per_address a ninth name of one address
   messages    a seventeenth query in one segment of DNS over TCP
+  waiting     queries of a socket that waits for two answers already
   pending     more unanswered queries; then, 20 s later, a new one
   streams     more handshakes in pieces than there are buffers; then one less
   memory      a socket that has used up the memory it may have for options
@@ -112,6 +113,16 @@ def messages():
             data += struct.pack("!H", len(question)) + question
         with socket.create_connection((where, 53), timeout=5) as sock:
             check(f"{count} in a segment: {'answered' if allowed else 'refused'}", alive(sock, data) == allowed)
+
+
+def waiting():
+    def teaches(numbers):
+        return all(connects(wide.addresses(resolver.ask(f"a{n}-waiting.wide.test"))[0]) for n in numbers)
+
+    check("answers teach", teaches(range(8)))
+    for _ in range(3):  # which nobody answers: two wait in the socket's own places, one in the map
+        resolver.sock.send(wide.query("s.wide.test"))
+    check("answers beside them do too", teaches(range(8, 16)))
 
 
 def pending():
@@ -230,5 +241,5 @@ def datagrams(count):
     check("every datagram is refused", not passed)
 
 
-{f.__name__: f for f in (addresses, pairs, names, per_address, messages, pending, streams, memory, requests,
-                         datagrams)}[mode](*arguments)
+{f.__name__: f for f in (addresses, pairs, names, per_address, messages, waiting, pending, streams, memory,
+                         requests, datagrams)}[mode](*arguments)
