@@ -56,6 +56,11 @@ faults() { # SET...
 }
 
 # bats test_tags=any-kernel
+@test "faults: the removal of a map fails at the end: the next start removes it" {
+	faults ends
+}
+
+# bats test_tags=any-kernel
 @test "faults: SIGSTOP and SIGCONT at each step, and interrupted calls, change nothing" {
 	faults stop eintr
 }

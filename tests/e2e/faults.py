@@ -15,6 +15,7 @@ Usage: faults.py [--share S] [--jobs N] [--seed N] [--one SET] SALLYPORT PROBE E
   eintr     each call that can be interrupted is, once
   memory    each allocation of the parent fails
   coldmemory  the same, in starts that load the programs
+  ends      each of the last bpf() calls fails, in a slot that the next start does not take
   crowd     20 at once, twice; every other one is killed at some moment
 
 --share S: of each set this share, drawn by the seed. --one 'INJECT...': only that injection, which
@@ -85,6 +86,7 @@ INTERRUPTED = ("read", "write", "epoll_wait", "wait4", "flock", "clock_nanosleep
                "recvmsg", "sendto")
 WAITING = ("epoll_wait", "wait4", "clock_nanosleep", "futex", "poll", "recvmsg", "sendto")
 NOMEM = os.path.join(os.path.dirname(options.probe), "nomem.so")
+ENDING = len(held.OUTERS) + 3  # bpf() calls at the end: the maps', the policy's, the link's state
 NO_THREADS = "clone3:error=EAGAIN"
 lock = threading.Lock()
 problems = []
@@ -313,6 +315,23 @@ def crowd():
                 problems.append(f"crowd: {result}, status {child.returncode}: {said}")
 
 
+def ends():
+    """Each of the bpf() calls with which a sandbox's maps are removed fails. The next start must remove them; not
+    by using the slot again, which a sandbox before it sees to."""
+    count = calls(False, NO_THREADS)["bpf"]
+    for n in range(count - ENDING, count + 1):
+        before = subprocess.Popen([options.sallyport, "run", "--quiet", "--allow", "good.test", "--", "sh", "-c",
+                                   "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        before.stdout.readline()
+        job = Job("errors", [NO_THREADS, f"bpf:error=ENOMEM:when={n}"])
+        problem = job.run(n)
+        before.communicate()
+        subprocess.run(clean, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        left = held.leftovers(cgroup)
+        if problem or left:
+            problems.append(f"{job}: {problem or 'left after the next start: ' + ', '.join(left)}")
+
+
 os.environ["LC_ALL"] = "C"
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 held.own_mounts()
@@ -323,7 +342,7 @@ try:
     if first.returncode != SHUT:
         sys.exit(f"faults: without a fault the status is {first.returncode}: {first.stdout}{first.stderr}")
     for name in options.sets:
-        jobs = [] if name == "crowd" else list(jobs_of(name))
+        jobs = [] if name in ("crowd", "ends") else list(jobs_of(name))
         whole = len(jobs)
         if jobs and options.share < 1:
             jobs = random.Random(options.seed).sample(jobs, max(1, int(whole * options.share)))
@@ -331,6 +350,10 @@ try:
         if name == "crowd":
             crowd()
             jobs, whole = [None] * 40, 40
+            took = 0
+        elif name == "ends":
+            ends()
+            jobs, whole = [None] * (ENDING + 1), ENDING + 1
             took = 0
         else:
             took = one_by_one(jobs)

@@ -108,9 +108,11 @@ static void *change_outer(void *data)
 {
 	struct outer_change *c = data;
 
-	if (c->inner < 0)
+	if (c->inner < 0) {
 		c->result = bpf_map_delete_elem(c->outer, &c->slot);
-	else
+		if (c->result == -ENOENT)
+			c->result = 0;
+	} else
 		c->result = bpf_map_update_elem(c->outer, &c->slot, &c->inner, BPF_ANY);
 	return NULL;
 }
@@ -151,7 +153,8 @@ void sp_slot_clear(struct sp_engine *e, uint32_t slot)
 
 	slot_dir(e, slot, dir, sizeof(dir));
 	unlink_links(dir);
-	change_outers(e, slot, NULL);
+	if (change_outers(e, slot, NULL) < 0)
+		return; /* not free: a slot without programs is cleared again by the next start */
 	bpf_map_update_elem(e->maps[SP_MAP_POLICIES], &slot, &no_policy, BPF_ANY);
 	memset(&e->sandboxes[slot], 0, sizeof(e->sandboxes[slot]));
 	rmdir(dir); /* last: now the slot is free */

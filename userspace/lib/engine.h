@@ -83,7 +83,7 @@ void sp_engine_collect_builds(struct sp_engine *engine);
 
 /* ---- box.c ---------------------------------------------------------------------------------- */
 
-/* Removes the pins of a slot and what it holds of the outer maps. */
+/* Removes the pins of a slot and what it holds of the outer maps, and frees it if that worked. */
 void sp_slot_clear(struct sp_engine *engine, uint32_t slot);
 
 #endif
