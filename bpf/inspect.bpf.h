@@ -26,17 +26,11 @@ static __always_inline struct bpf_sock *packet_sock(struct __sk_buff *skb)
 
 /* ---- collecting pieces ---------------------------------------------------------------------- */
 
-/* The flow's collecting buffer, or NULL */
-static __always_inline struct sp_stream *stream_get(struct bpf_sock *sk)
+/* The buffer of `map` (streams, answers), made if there is none and the sandbox has not too many.
+ */
+static __always_inline struct sp_stream *buffer_make(void *map, struct bpf_sock *sk, __u32 slot)
 {
-	return bpf_sk_storage_get(&streams, sk, 0, 0);
-}
-
-/* The same, made if there is none and the sandbox has not too many. */
-static __always_inline struct sp_stream *stream_make(struct bpf_sock *sk, struct sp_flow *f,
-						     __u32 slot)
-{
-	struct sp_stream *st = stream_get(sk);
+	struct sp_stream *st = bpf_sk_storage_get(map, sk, 0, 0);
 	struct sp_sandbox *b;
 
 	if (st)
@@ -44,25 +38,42 @@ static __always_inline struct sp_stream *stream_make(struct bpf_sock *sk, struct
 	b = bpf_map_lookup_elem(&sandboxes, &slot);
 	if (!b || b->streams >= SP_STREAMS_MAX)
 		return NULL;
-	f->kept = 1;
-	st = bpf_sk_storage_get(&streams, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	st = bpf_sk_storage_get(map, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (st)
 		__sync_fetch_and_add(&b->streams, 1);
 	return st;
 }
 
-static __always_inline void stream_drop(struct bpf_sock *sk, __u32 slot)
+static __always_inline void buffer_drop(void *map, struct bpf_sock *sk, __u32 slot)
 {
 	struct sp_sandbox *b;
 
-	if (bpf_sk_storage_delete(&streams, sk))
+	if (bpf_sk_storage_delete(map, sk))
 		return;
 	b = bpf_map_lookup_elem(&sandboxes, &slot);
 	if (b)
 		__sync_fetch_and_add(&b->streams, -1);
 }
 
-/* What is kept of a flow's bytes goes: its connection is over, or nobody will ask for them. */
+/* The flow's collecting buffer for bytes out, or NULL */
+static __always_inline struct sp_stream *stream_get(struct bpf_sock *sk)
+{
+	return bpf_sk_storage_get(&streams, sk, 0, 0);
+}
+
+static __always_inline struct sp_stream *stream_make(struct bpf_sock *sk, struct sp_flow *f,
+						     __u32 slot)
+{
+	f->kept = 1;
+	return buffer_make(&streams, sk, slot);
+}
+
+static __always_inline void stream_drop(struct bpf_sock *sk, __u32 slot)
+{
+	buffer_drop(&streams, sk, slot);
+}
+
+/* What is kept of a flow's bytes out goes. */
 static __always_inline void flow_forget(struct bpf_sock *sk, struct sp_flow *f, __u32 slot)
 {
 	if (!f->kept)
@@ -757,12 +768,13 @@ __noinline int dns_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_fl
 /*
  * Takes one answer, or a piece of one, from the front of the payload of an incoming segment, which
  * is in order (the caller sees to that). SP_PASS: nothing to read (yet); SP_ANSWER_HERE: an answer
- * is in s->stream; SP_ANSWER_COLLECTED: in the flow's collecting buffer, which the caller drops.
+ * is in s->stream; SP_ANSWER_COLLECTED: in the flow's buffer for answers, which the caller drops.
+ * `base` is that of the flow before anything else of it was read.
  */
 enum { SP_ANSWER_HERE = 3, SP_ANSWER_COLLECTED = 4 };
 
 __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
-				  struct sp_scratch *s)
+				  struct sp_scratch *s, __u32 base)
 {
 	struct bpf_sock *sk = packet_sock(skb);
 	struct sp_stream *st;
@@ -774,8 +786,8 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 	if (c->payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
 		return SP_PASS;
 	if (f->rx_need) {
-		st = stream_get(sk);
-		if (!st)
+		st = bpf_sk_storage_get(&answers, sk, 0, 0);
+		if (!st || st->of != base || st->len > f->rx_need)
 			goto lost;
 		n = f->rx_need - st->len;
 		if (n > c->payload_len)
@@ -797,9 +809,10 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 	c->payload += 2;
 	c->payload_len -= 2;
 	if (n > c->payload_len) {
-		st = stream_make(sk, f, c->sandbox);
+		st = buffer_make(&answers, sk, c->sandbox);
 		if (!st)
 			goto lost;
+		st->of = base;
 		st->len = 0;
 		f->rx_need = n;
 		if (c->payload_len)

@@ -68,22 +68,30 @@ __noinline int sweep_sandbox(__u32 slot, __u64 now)
 /* ---- queries -------------------------------------------------------------------------------- */
 
 /*
- * A query as one word in the flow of its socket, which threads take from each other as a whole: 40
+ * A query as one word in the flow of its socket, which threads take from each other as a whole: 39
  * bits of a keyed hash of all that its answer is held against, and 24 of the time. What the name
  * may do is looked up again when the answer is there.
  */
 #define SP_WAITING_TIME 0xffffffULL
 #define SP_WAITING_UNIT 30 /* of the time, as a power of two of ns: 1.07 s */
 
-static __always_inline __u64 waiting_word(const struct sp_ctx *c, const struct sp_scratch *s,
-					  const __u8 *resolver)
+__noinline __u64 waiting_word(const struct sp_ctx *c, const struct sp_scratch *s,
+			      const struct sp_addr *resolver)
 {
-	__u64 x = (__u64)c->generation << 32 | (__u32)s->dns.id << 16 | s->dns.type;
+	__u64 v[4], high, x;
 
-	/* the name's hash has the key; the rest has to differ in the upper bits, no more */
-	x = (x ^ addr_high(resolver)) * 0x9e3779b97f4a7c15ULL;
-	x = (x ^ x >> 32 ^ addr_low(resolver)) * 0xbf58476d1ce4e5b9ULL;
-	x = (s->name.hash[0] ^ x) | (SP_WAITING_TIME + 1); /* never 0 */
+	if (!c || !s || !resolver)
+		return 0;
+	/* from where the hash of the whole name ends: two words more, whatever the name */
+	v[0] = s->name.v[0];
+	v[1] = s->name.v[1];
+	v[2] = s->name.v[2];
+	v[3] = s->name.v[3];
+	high = addr_high(resolver->addr);
+	/* not every pair of addresses differs in this, but any two that an operator trusts */
+	sp_sip_word(v, addr_low(resolver->addr) ^ SP_ROTL(high, 32));
+	sp_sip_word(v, (__u64)c->generation << 32 | (__u32)s->dns.id << 16 | s->dns.type);
+	x = sp_sip_end(v) | (SP_WAITING_TIME + 1); /* never 0 */
 	return (x & ~SP_WAITING_TIME) | (c->now >> SP_WAITING_UNIT & SP_WAITING_TIME);
 }
 
@@ -162,7 +170,7 @@ __noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s, s
 	v.acl = c->acl;
 	v.rule = c->rule;
 	v.generation = c->generation;
-	if (waiting_put(f, waiting_word(c, s, v.resolver), c->now))
+	if (waiting_put(f, waiting_word(c, s, (struct sp_addr *)v.resolver), c->now))
 		return 1;
 	inner = bpf_map_lookup_elem(&pending, &slot);
 	if (!inner)
@@ -480,8 +488,12 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 		expires = old->expires;
 		v.expires = expires;
 	}
-	/* of what is known only the expiry changes, in place: an update would allocate it anew */
-	if (old && old->generation == c->generation && old->acl == c->acl)
+	/*
+	 * Of what is known only the expiry changes, in place: an update would allocate it anew. Not
+	 * of what a sweep may be removing just now, whose memory would be another pair's.
+	 */
+	if (old && old->generation == c->generation && old->acl == c->acl &&
+	    old->expires > c->now + SP_SECOND_NS)
 		*(volatile __u64 *)&old->expires = expires;
 	else if (bpf_map_update_elem(inner, &k, &v, BPF_ANY))
 		return 0;
@@ -516,6 +528,25 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 	return 1;
 }
 
+/* Removes what earlier names have left behind the one in s->text. */
+__noinline int text_clean(struct sp_scratch *s)
+{
+	__u32 i, end;
+
+	if (!s)
+		return 0;
+	end = (s->text.len + 7) & ~7u;
+	for (i = 0; i < 256; i += 8) {
+		__u32 at = end + i;
+
+		SP_BARRIER(at);
+		if (at > 248)
+			break;
+		sp_store64(&s->text.wire[at], 0);
+	}
+	return 0;
+}
+
 /* Remembers the text of the name, for events. Failing is no harm: events then lack the name. */
 __noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __u64 expires)
 {
@@ -541,6 +572,7 @@ __noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __
 			t->expires = expires;
 		return 1;
 	}
+	text_clean(value);
 	return bpf_map_update_elem(inner, &hash, &value->text, BPF_ANY) == 0;
 }
 
@@ -622,13 +654,23 @@ __noinline int answer_asked(struct sp_ctx *c, const struct sp_scratch *s)
 	return 1;
 }
 
+/* Is it a resolver that the answer came from? A call: the verifier goes through a loop in it once.
+ */
+__noinline int answer_trusted(const struct sp_ctx *c)
+{
+	struct sp_policy_conf *conf = c ? policy_conf(c->policy) : NULL;
+
+	return conf && is_resolver(conf, c->daddr);
+}
+
 /* The same for a query that waits in the flow: the policy says once more what its name may. */
 __noinline int answer_waited(struct sp_ctx *c, const struct sp_scratch *s, struct sp_flow *f)
 {
 	struct sp_tables t;
 	const struct sp_acl *acl;
 
-	if (!c || !s || !f || !waiting_take(f, waiting_word(c, s, c->daddr), c->now))
+	if (!c || !s || !f ||
+	    !waiting_take(f, waiting_word(c, s, (const struct sp_addr *)c->daddr), c->now))
 		return 0;
 	t.policy = c->policy;
 	c->acl = name_acl(&s->name, c->policy);
@@ -695,6 +737,8 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 		return 0;
 	c->reason = SP_REASON_ANSWER_UNASKED;
 	c->name_len = s->name.len;
+	if (!answer_trusted(c))
+		return 0;
 	if (!answer_waited(c, s, f) && !answer_asked(c, s))
 		return 0;
 	c->name = s->name.hash[0];

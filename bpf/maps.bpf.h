@@ -81,7 +81,7 @@ struct sp_flow {
 	__u32 hello_end;
 	__u32 rx_next; /* DNS over TCP: next sequence number expected */
 	__u16 rx_need; /* bytes of the message that is being collected */
-	__u8 kept;     /* some of its bytes are: `streams`, `retained` (flow_forget()) */
+	__u8 kept;     /* bytes out are, in `streams` or `retained` (flow_forget()) */
 	__u8 zero;
 	__u32 uid;
 	char comm[16];
@@ -107,13 +107,25 @@ struct {
 	__type(value, struct sp_flow);
 } flows SEC(".maps");
 
-/* A handshake that came in pieces, or a DNS answer over TCP that does. */
+/* A handshake that comes in pieces. Only packets out are collected here, under the socket's lock.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct sp_stream);
 } streams SEC(".maps");
+
+/*
+ * A DNS answer over TCP that comes in pieces. Packets in are seen before the socket is locked: one
+ * may still be collected while the socket is connected anew, so `of` says which connection's it is.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sp_stream);
+} answers SEC(".maps");
 
 /* The bytes of a decided hello, until the peer has acknowledged them. */
 struct sp_retained {

@@ -86,7 +86,7 @@ static __always_inline int packet_ip(struct __sk_buff *skb, struct sp_ctx *c, __
 __noinline int packet_parse(struct __sk_buff *skb, struct sp_ctx *c)
 {
 	__u32 l4 = 0, len = skb->len, doff;
-	__u8 h[20];
+	__u8 h[20] = {};
 	int r;
 
 	if (!c)

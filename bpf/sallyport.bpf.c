@@ -680,7 +680,11 @@ static __always_inline __u8 flow_inspector(const struct sp_ctx *c, struct sp_flo
 static __always_inline void flow_settle(struct sp_flow *f, const struct sp_ctx *c, __u8 state)
 {
 	f->state = state;
-	f->generation = c->generation;
+	if (f->generation != c->generation) {
+		/* of the generation the word has but 14 bits */
+		__sync_lock_test_and_set(&f->settled, 0);
+		f->generation = c->generation;
+	}
 	f->protocol = c->protocol;
 	f->rule = c->rule;
 	f->order = c->order;
@@ -1158,7 +1162,7 @@ int sp_ingress(struct __sk_buff *skb)
 	struct sp_flow *f;
 	struct sp_ctx c;
 	int upgrade, hello, r;
-	__u32 i;
+	__u32 base, i;
 
 	if (!sk)
 		return 1;
@@ -1171,6 +1175,7 @@ int sp_ingress(struct __sk_buff *skb)
 		if (conf && conf->inbound == SP_INBOUND_DENY && sk->protocol == IPPROTO_TCP)
 			return 0;
 	}
+	base = *(volatile __u32 *)&f->base;
 	f->bytes_in += skb->len;
 	upgrade = f->state == SP_FLOW_HTTP && (!f->rx_next || (f->flags & SP_FLOW_UPGRADE));
 	hello = (f->state == SP_FLOW_TLS || f->state == SP_FLOW_TLS_DONE ||
@@ -1241,17 +1246,17 @@ int sp_ingress(struct __sk_buff *skb)
 		for (i = 0; i < SP_DNS_MESSAGES_MAX; i++) {
 			struct sp_stream *st = &s->stream;
 
-			r = answer_tcp_message(skb, &c, f, s);
+			r = answer_tcp_message(skb, &c, f, s, base);
 			if (r == SP_PASS)
 				break;
 			if (r == SP_ANSWER_COLLECTED)
-				st = stream_get(sk);
+				st = bpf_sk_storage_get(&answers, sk, 0, 0);
 			if (!st)
 				break;
 			answer_learn(&c, s, st, f);
 			answer_emit(&c, f, s);
 			if (r == SP_ANSWER_COLLECTED)
-				stream_drop(sk, c.sandbox);
+				buffer_drop(&answers, sk, c.sandbox);
 		}
 		if (i == SP_DNS_MESSAGES_MAX && c.payload_len)
 			f->flags |= SP_FLOW_RX_LOST;
@@ -1297,6 +1302,7 @@ int sp_sockops(struct bpf_sock_ops *ops)
 			f->heads = 0;
 			flow_forget(sk, f, a->sandbox);
 		}
+		buffer_drop(&answers, sk, a->sandbox);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		/*
@@ -1320,6 +1326,7 @@ int sp_sockops(struct bpf_sock_ops *ops)
 		if (!f)
 			break;
 		flow_forget(sk, f, a->sandbox);
+		buffer_drop(&answers, sk, a->sandbox);
 		if (!f->generation)
 			break;
 		__builtin_memset(&c, 0, sizeof(c));

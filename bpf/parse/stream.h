@@ -15,7 +15,7 @@
 
 struct sp_stream {
 	__u32 len;
-	__u32 zero;
+	__u32 of; /* of an answer over TCP: sp_flow.base of its connection */
 	__u8 data[SP_STREAM_MAX + SP_STREAM_SLACK];
 };
 

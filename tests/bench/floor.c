@@ -26,7 +26,7 @@ static int attach(int cgroup)
 
 	if (!skel)
 		return -1;
-	bpf_object__for_each_program(program, skel->obj) {
+	bpf_object__for_each_program (program, skel->obj) {
 		if (bpf_prog_attach(bpf_program__fd(program), cgroup,
 				    bpf_program__expected_attach_type(program), 0) < 0) {
 			floor_bpf__destroy(skel);

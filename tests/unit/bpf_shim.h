@@ -176,6 +176,8 @@ SHIM_UNUSED(long, bpf_sock_ops_cb_flags_set, struct bpf_sock_ops *o, int flags)
 
 /* ---- the socket ----------------------------------------------------------------------------- */
 
+#define SHIM_STORAGES 4
+
 struct shim_storage {
 	const void *map;
 	bool there;
@@ -186,14 +188,14 @@ struct shim_storage {
 static struct {
 	struct bpf_sock sk;
 	struct bpf_tcp_sock tp;
-	struct shim_storage storage[3];
+	struct shim_storage storage[SHIM_STORAGES];
 	struct sp_attach attach;
 	__u64 now;
 } shim;
 
 static struct shim_storage *shim_storage(const void *map)
 {
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < SHIM_STORAGES; i++)
 		if (shim.storage[i].map == map)
 			return &shim.storage[i];
 	shim_die("storage that is not there");
@@ -404,6 +406,7 @@ static void shim_start(const uint64_t seed[2])
 	shim_storage_add(0, &flows, sizeof(struct sp_flow));
 	shim_storage_add(1, &streams, sizeof(struct sp_stream));
 	shim_storage_add(2, &retained, sizeof(struct sp_retained));
+	shim_storage_add(3, &answers, sizeof(struct sp_stream));
 	shim.now = 1000000000000ULL;
 	shim.attach = (struct sp_attach){.generation = 1, .cgroup = 1, .netns = 1};
 }

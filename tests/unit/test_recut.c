@@ -124,10 +124,15 @@ static struct sp_sandbox *sandbox(void)
 	return (struct sp_sandbox *)shim_map(&sandboxes)->data;
 }
 
-/* A new socket, connected: its SYN is out. */
+/*
+ * A new socket, connected: its SYN is out. On its way in there was still a segment of an answer, of
+ * an earlier connection: two bytes with which a hello could begin, and more are expected.
+ */
 static void flow_open(const struct stream *s)
 {
-	for (unsigned int i = 0; i < 3; i++)
+	struct sp_stream *late;
+
+	for (unsigned int i = 0; i < SHIM_STORAGES; i++)
 		shim.storage[i].there = false;
 	sandbox()->streams = 0;
 	shim_pending->entries = 0;
@@ -141,6 +146,10 @@ static void flow_open(const struct stream *s)
 	    packet_run(sp_egress, s, false, ISN, SP_TCP_SYN, NULL, 0) != EGRESS_PASS)
 		shim_die("the connection is refused");
 	shim.sk.state = BPF_TCP_ESTABLISHED;
+	late = bpf_sk_storage_get(&answers, &shim.sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	late->of = flow()->base + 1;
+	late->len = 2;
+	memcpy(late->data, "\x16\x03", 2);
 	memset(net.got, 0, s->len);
 	net.count = net.out = 0;
 	net.runs++;
@@ -746,37 +755,42 @@ static const uint8_t behind[] = "\x43\x21\x81\x80\x00\x01\x00\x01\x00\x00\x00\x0
 				"\x06nobody\x09sallyport\x04test\x00\x00\x01\x00\x01"
 				"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc6\x12\x00\x09";
 
-/* A query that waits in its flow, or in the map because the flow had no place for it. */
-static void asked(uint32_t id, uint32_t type, uint64_t name, bool in_map)
+/* The query of message `m`, which is its answer: waits in the flow, or in the map if that has no
+ * place. */
+static void asked(const uint8_t *m, uint32_t len, bool in_map)
 {
-	struct sp_pending_key k = {.cookie = 7, .name = name, .id = id, .type = type};
 	struct sp_pending p = {.expires = ~0ULL, .acl = 1, .generation = 1};
 	struct sp_ctx c = {.generation = 1, .now = shim.now};
+	struct sp_pending_key k = {.cookie = 7};
 	static struct sp_scratch s;
 
+	memset(&s, 0, sizeof(s));
+	memcpy(s.name.seed, seed, sizeof(s.name.seed));
+	s.stream.len = len;
+	memcpy(s.stream.data, m, len);
+	sp_dns_answer(&s.stream, &s.dns, &s.name);
+	k.name = s.name.hash[0];
+	k.id = s.dns.id;
+	k.type = s.dns.type;
 	memcpy(p.resolver, resolver, 16);
-	s.name.hash[0] = name;
-	s.dns.id = id;
-	s.dns.type = type;
 	if (in_map)
 		bpf_map_update_elem((void *)shim_pending, &k, &p, BPF_ANY);
-	else if (!waiting_put(flow(), waiting_word(&c, &s, resolver), shim.now))
+	else if (!waiting_put(flow(), waiting_word(&c, &s, (const struct sp_addr *)resolver),
+			      shim.now))
 		shim_die("the flow has no place for a query");
 }
 
 static void receive(const struct stream *s, const struct segment *g, uint32_t n, struct taught *t)
 {
 	bool in_map = n % 2;
-	struct sp_name other;
 	static bool done[SEGMENTS_MAX];
 	bool progress;
 
 	flow_open(s);
 	shim_addrs->entries = shim_pairs->entries = 0;
 	flow()->flags |= SP_FLOW_ASKED;
-	asked(work.out.id, work.out.type, work.out.hash, in_map);
-	nobody(&other);
-	asked(0x4321, 1, other.hash[0], !in_map);
+	asked(s->bytes + 2, s->bytes[0] << 8 | s->bytes[1], in_map);
+	asked(behind, sizeof(behind) - 1, !in_map);
 	packet_run(sp_ingress, s, true, ISN, SP_TCP_SYN | SP_TCP_ACK, NULL, 0);
 	memset(done, 0, n);
 	do {
@@ -794,6 +808,62 @@ static void receive(const struct stream *s, const struct segment *g, uint32_t n,
 	for (uint32_t i = 0; i < t->len; i++) {
 		memcpy(t->pairs + i * 40UL, shim_hash_entry(shim_pairs, i), 40);
 	}
+}
+
+/* What a query waits as differs with every bit of what its answer is held against. */
+static void check_waiting(void)
+{
+	static struct sp_scratch s;
+	static struct {
+		struct sp_ctx c;
+		struct sp_name name;
+		struct sp_dns dns;
+		struct sp_addr resolver;
+	} is, was;
+	const struct {
+		void *at;
+		unsigned int bits;
+	} parts[] = {{&is.resolver, 128},
+		     {&is.dns.id, 16},
+		     {&is.dns.type, 16},
+		     {&is.c.generation, 32},
+		     {is.name.v, 256}};
+	unsigned int same = 0, tried = 0;
+	__u64 word;
+
+	for (unsigned int turn = 0; turn < 50; turn++) {
+		for (unsigned int i = 0; i < sizeof(was); i++)
+			((uint8_t *)&was)[i] = next_random();
+		s.name = was.name;
+		s.dns = was.dns;
+		word = waiting_word(&was.c, &s, &was.resolver);
+		for (unsigned int p = 0; p < sizeof(parts) / sizeof(*parts); p++) {
+			for (unsigned int bit = 0; bit < parts[p].bits; bit++) {
+				is = was;
+				((uint8_t *)parts[p].at)[bit / 8] ^= 1 << bit % 8;
+				s.name = is.name;
+				s.dns = is.dns;
+				same += waiting_same(word, waiting_word(&is.c, &s, &is.resolver));
+				tried++;
+			}
+		}
+	}
+	tap_ok(!same && tried == 50 * 448, "a query that waits: %u others, %u taken for it", tried,
+	       same);
+}
+
+/* A connection on which an answer is awaited that an earlier one left: it is read no further. */
+static void check_late(void)
+{
+	static uint8_t bytes[64];
+	struct stream s = {"late", bytes, sizeof(bytes), 53, resolver};
+
+	flow_open(&s);
+	flow()->rx_need = 40;
+	packet_run(sp_ingress, &s, true, ISN, SP_TCP_SYN | SP_TCP_ACK, NULL, 0);
+	packet_run(sp_ingress, &s, true, ISN + 1, SP_TCP_ACK, bytes, 38);
+	tap_ok(flow()->flags & SP_FLOW_RX_LOST,
+	       "an answer begun on an earlier connection is left alone");
 }
 
 static void check_answers(const struct vectors *all)
@@ -878,6 +948,8 @@ int main(void)
 	check_streams(&all, VECTOR_HTTP, 80);
 	check_queries(&all);
 	check_answers(&all);
+	check_waiting();
+	check_late();
 	tap_ok(changed_seen > 10000 && changed_unseen > 10000,
 	       "sent again with other bytes: %lu hellos denied; %lu heads and messages let out, "
 	       "the "
