@@ -215,10 +215,14 @@ allowed() {
 }
 
 _denied() { # packets|bytes FILTER COMMAND...
-	local what=$1 filter=$2
+	local what=$1 filter=$2 i
 	shift 2
 	capture_start "$filter"
 	run outside "$@"
+	for ((i = 0; i < 20 * SLOW; i++)); do
+		[[ $(capture_bytes) -eq 0 ]] || break
+		sleep 0.1
+	done
 	capture_stop
 	[[ $status -eq 0 ]] || fail "does not even work outside: $*"
 	[[ $(capture_count) -gt 0 && $(capture_bytes) -gt 0 ]] ||
