@@ -663,7 +663,7 @@ __noinline int answer_trusted(const struct sp_ctx *c)
 	return conf && is_resolver(conf, c->daddr);
 }
 
-/* The same for a query that waits in the flow: the policy says once more what its name may. */
+/* answer_asked() of a query that waits in the flow: the policy says once more what its name may. */
 __noinline int answer_waited(struct sp_ctx *c, const struct sp_scratch *s, struct sp_flow *f)
 {
 	struct sp_tables t;

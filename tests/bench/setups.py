@@ -36,6 +36,11 @@ class Setup:
     def open(self):
         raise NotImplementedError
 
+    def make_cgroup(self):
+        """One that this set-up removes when it is closed."""
+        self.cgroup = f"{cgroup_mount()}/{self.lab.name}-{self.name}"
+        os.mkdir(self.cgroup)
+
     def load(self, *arguments):
         return self.agent.load(*arguments)
 
@@ -83,8 +88,7 @@ class Floor(Setup):
     open_to_all = True
 
     def open(self):
-        self.cgroup = f"{cgroup_mount()}/{self.lab.name}-{self.name}"
-        os.mkdir(self.cgroup)
+        self.make_cgroup()
         prefix, env = self.lab.client(os.path.join(BUILD, "floor"), self.cgroup)
         self.agent = Agent(prefix, env)
 
@@ -232,10 +236,6 @@ class Alternative(Setup):
                 break
             time.sleep(0.05)
         raise Failed(f"{self.name}: nothing listens on port {port}")
-
-    def make_cgroup(self):
-        self.cgroup = f"{cgroup_mount()}/{self.lab.name}-{self.name}"
-        os.mkdir(self.cgroup)
 
     def nft(self, text):
         path = f"{self.lab.dir}/{self.name}.nft"
