@@ -69,18 +69,23 @@ struct sp_flow {
 	__u16 asked_port; /* destination as given to connect or sendmsg, before any NAT */
 	__u32 pid;
 	__u8 asked[16];
-	__u64 name;    /* hash of the name that the flow stands on; 0: none */
-	__u64 settled; /* datagrams: what destination was last allowed, in one word
-			  (settled_word()) */
+	__u64 name; /* hash of the name that the flow stands on; 0: none */
 	__u64 bytes_out, bytes_in;
 	__u64 renew; /* ns: when what was learned of this address is next kept alive */
-	__u64 event; /* ns: last event about an allowed datagram */
-	__u64 skip;  /* HTTP: body bytes until the next head */
-	__u32 base;  /* sequence number of stream offset 0 */
-	__u32 end;   /* stream offset behind the bytes accepted so far */
-	__u32 hello_end;
-	__u32 rx_next; /* DNS over TCP: next sequence number expected */
-	__u16 rx_need; /* bytes of the message that is being collected */
+	union {	     /* a socket is of TCP or of UDP for life */
+		struct {
+			__u64 settled; /* what destination was last allowed (settled_word()) */
+			__u64 event;   /* ns: last event about an allowed datagram */
+		};
+		struct {
+			__u64 skip; /* HTTP: body bytes until the next head */
+			__u32 base; /* sequence number of stream offset 0 */
+			__u32 end;  /* stream offset behind the bytes accepted so far */
+			__u32 hello_end;
+			__u32 rx_next; /* DNS over TCP: next sequence number expected */
+		};
+	};
+	__u16 rx_need; /* DNS over TCP: bytes of the message that is being collected */
 	__u8 kept;     /* bytes out are, in `streams` or `retained` (flow_forget()) */
 	__u8 zero;
 	__u32 uid;

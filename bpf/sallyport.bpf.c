@@ -682,7 +682,8 @@ static __always_inline void flow_settle(struct sp_flow *f, const struct sp_ctx *
 	f->state = state;
 	if (f->generation != c->generation) {
 		/* of the generation the word has but 14 bits */
-		__sync_lock_test_and_set(&f->settled, 0);
+		if (c->protocol == IPPROTO_UDP)
+			__sync_lock_test_and_set(&f->settled, 0);
 		f->generation = c->generation;
 	}
 	f->protocol = c->protocol;

@@ -266,21 +266,21 @@ def mdns(t):
         raise error
 
 
-# ---- A12: what the kernel sends by itself -------------------------------------------------------
+# ---- A16: what the kernel sends by itself -------------------------------------------------------
 
 
 def group6(t):
     return b"\xff\x1e" + t.marker + b"\0\0"
 
 
-@technique("A12", "join6", oracle="marker", allow=False)
+@technique("A16", "join6", oracle="marker", allow=False)
 def join6(t):
     """data in a multicast group's address, which the kernel reports to the link (MLD): IPV6_JOIN_GROUP"""
     t.udp(AF_INET6).setsockopt(IPV6, 20, group6(t) + struct.pack("=I", socket.if_nametoindex("eth0")))
     time.sleep(0.05 * t.wait)
 
 
-@technique("A12", "join6-any", oracle="marker", allow=False)
+@technique("A16", "join6-any", oracle="marker", allow=False)
 def join6_any(t):
     """the same by MCAST_JOIN_GROUP"""
     address = struct.pack("=HHI", AF_INET6, 0, 0) + group6(t) + bytes(104)
@@ -288,7 +288,7 @@ def join6_any(t):
     time.sleep(0.05 * t.wait)
 
 
-@technique("A12", "join4-sources", oracle="marker", allow=False)
+@technique("A16", "join4-sources", oracle="marker", allow=False)
 def join4_sources(t):
     """data in the sources wanted of an IPv4 group (IGMPv3): IP_MSFILTER, 4 bytes each"""
     sock = t.udp()

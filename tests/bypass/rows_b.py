@@ -751,10 +751,10 @@ def ask_other(t):
                    ("127.0.0.8", 53))
 
 
-# ---- B11: undoing what enforces ------------------------------------------------------------------
+# ---- B16: undoing what enforces ------------------------------------------------------------------
 
 
-@technique("B11", "bpf", allow=False, oracle="word")
+@technique("B16", "bpf", allow=False, oracle="word")
 def bpf(_):
     """the bpf() system call: programs, links and maps by their numbers"""
     try:
@@ -764,7 +764,7 @@ def bpf(_):
     return True
 
 
-@technique("B11", "pins", allow=False, oracle="word")
+@technique("B16", "pins", allow=False, oracle="word")
 def pins(t):
     """the pinned programs: a file system where they can be removed"""
     path = f"/sys/fs/bpf/sp-{t.marker.decode()}"
@@ -773,7 +773,7 @@ def pins(t):
     return True
 
 
-@technique("B11", "perf", allow=False, oracle="word")
+@technique("B16", "perf", allow=False, oracle="word")
 def perf(_):
     """perf_event_open(): programs and probes in the kernel"""
     attributes = struct.pack("=IIQ", 1, 120, 0) + bytes(104)
@@ -785,7 +785,7 @@ def perf(_):
     return True
 
 
-@technique("B11", "state", allow=False, oracle="word")
+@technique("B16", "state", allow=False, oracle="word")
 def state(t):
     """sallyport's own files in /run: which sandbox is whose"""
     path = f"/run/sallyport/sp-{t.marker.decode()}"
@@ -796,7 +796,7 @@ def state(t):
     return True
 
 
-# ---- B12: programs that the kernel starts, outside -----------------------------------------------
+# ---- B17: programs that the kernel starts, outside -----------------------------------------------
 
 
 def writable(name, path, what):
@@ -807,7 +807,7 @@ def writable(name, path, what):
         return True
 
     run.__doc__ = what
-    technique("B12", name, allow=False, oracle="word")(run)
+    technique("B17", name, allow=False, oracle="word")(run)
 
 
 writable("core-pattern", "/proc/sys/kernel/core_pattern", "core_pattern: the program that gets core dumps")
@@ -828,7 +828,7 @@ def second_proc(harness, t):
     yield
 
 
-@technique("B12", "second-proc", allow=False, oracle="word", users=("root",), beside=second_proc)
+@technique("B17", "second-proc", allow=False, oracle="word", users=("root",), beside=second_proc)
 def second_proc_opened(t):
     """core_pattern through a /proc that is mounted a second time, as for a chroot"""
     path = f"{t.directory}/proc-{t.port}.open"
@@ -838,7 +838,7 @@ def second_proc_opened(t):
     return True
 
 
-@technique("B12", "fresh-proc", allow=False, oracle="word")
+@technique("B17", "fresh-proc", allow=False, oracle="word")
 def fresh_proc(t):
     """core_pattern through another mount of /proc, in namespaces of its own"""
     directory = f"/tmp/sp-{t.marker.decode()}-{os.getpid()}"
@@ -866,14 +866,14 @@ def fresh_proc(t):
     return True
 
 
-@technique("B12", "request-key", allow=False, oracle="word")
+@technique("B17", "request-key", allow=False, oracle="word")
 def request_key(_):
     """keys: request_key() of type dns_resolver has the kernel start a program of root's"""
     calls.syscall(calls.SYS_ADD_KEY, b"user", b"sp-bypass", b"x", 1, -1 & 0xffffffff)
     return True
 
 
-@technique("B12", "network-mount", allow=False, oracle="word", timeout=10)
+@technique("B17", "network-mount", allow=False, oracle="word", timeout=10)
 def network_mount(t):
     """a file system of the network's, which the kernel speaks for"""
     directory = f"/tmp/sp-{t.marker.decode()}-{os.getpid()}"
@@ -893,17 +893,17 @@ def network_mount(t):
     return True
 
 
-# ---- B13: from the terminal, and from files ------------------------------------------------------
+# ---- B18: from the terminal, and from files ------------------------------------------------------
 
 
-@technique("B13", "setuid", allow=False, oracle="word")
+@technique("B18", "setuid", allow=False, oracle="word")
 def setuid(t):
     """a set-uid program of root's: no_new_privs"""
     with open("/proc/self/status") as status:
         return "NoNewPrivs:\t0" in status.read()
 
 
-@technique("B13", "tiocsti", allow=False, oracle="word")
+@technique("B18", "tiocsti", allow=False, oracle="word")
 def tiocsti(_):
     """typing into the terminal that sallyport was started from (TIOCSTI)"""
     import fcntl
@@ -918,7 +918,7 @@ def tiocsti(_):
     return True
 
 
-@technique("B13", "drop-file", allow=False, oracle="word", users=("root",),
+@technique("B18", "drop-file", allow=False, oracle="word", users=("root",),
            stated="root keeps what installing packages takes, so it can leave files that cron or systemd run: --user")
 def drop_file(t):
     """a file where cron, systemd or a login shell runs it"""
