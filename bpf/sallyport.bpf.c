@@ -154,6 +154,7 @@ enum {
 	L_IP = 0,
 	L_IPV6 = 41,
 	L_UDP = 17,
+	O_SO_BROADCAST = 6,
 	O_SO_BINDTODEVICE = 25,
 	O_SO_MARK = 36,
 	O_SO_ZEROCOPY = 60,
@@ -248,6 +249,35 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 	return 0;
 }
 
+/*
+ * Options that are accepted and not done, in enforce: programs set them as a matter of course, and
+ * take a refusal for fatal.
+ */
+static __always_inline int option_ignored(const struct bpf_sockopt *ctx, const struct bpf_sock *sk)
+{
+	if (!sk || sk->type != SOCK_DGRAM)
+		return 0;
+	switch (ctx->level) {
+	case L_SOCKET:
+		/*
+		 * Go and Java set it on every datagram socket. The copy of a broadcast that this
+		 * host gets itself passes no packet hook; without the option the kernel refuses
+		 * every route to a broadcast address, which no program here could recognise.
+		 */
+		return ctx->optname == O_SO_BROADCAST;
+	/*
+	 * With extended errors on, a query that is dropped in order to be answered by us would fail
+	 * with ENOBUFS, and glibc's resolver, which sets this option, would not wait for the
+	 * answer. Connected sockets get hard errors all the same (ip(7)).
+	 */
+	case L_IP:
+		return ctx->optname == O_IP_RECVERR;
+	case L_IPV6:
+		return ctx->optname == O_IPV6_RECVERR;
+	}
+	return 0;
+}
+
 SEC("cgroup/setsockopt")
 int sp_setsockopt(struct bpf_sockopt *ctx)
 {
@@ -259,15 +289,7 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 		r = socket_refuse(a, sk, sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL,
 				  SP_REASON_SOCKET_OPTION,
 				  (__u32)ctx->level << 16 | (ctx->optname & 0xffff), 0);
-	} else if (a->mode == SP_MODE_ENFORCE && sk && sk->type == SOCK_DGRAM &&
-		   ((ctx->level == L_IP && ctx->optname == O_IP_RECVERR) ||
-		    (ctx->level == L_IPV6 && ctx->optname == O_IPV6_RECVERR))) {
-		/*
-		 * Accepted and not done. With extended errors on, a query that is dropped in order
-		 * to be answered by us would fail with ENOBUFS, and glibc's resolver, which sets
-		 * this option, would not wait for the answer. Connected sockets get hard errors all
-		 * the same (ip(7)).
-		 */
+	} else if (a->mode == SP_MODE_ENFORCE && option_ignored(ctx, sk)) {
 		ctx->optlen = -1;
 		return 1;
 	}
@@ -295,8 +317,6 @@ static __noinline int loopback_owner(void *ctx, const struct sp_ctx *c)
 
 	if (addr_is_v4(c->daddr)) {
 		t.ipv4.daddr = *(__u32 *)(c->daddr + 12);
-		if (t.ipv4.daddr == bpf_htonl(0x7fffffff))
-			return 0; /* a broadcast is for whoever listens */
 		if (!t.ipv4.daddr)
 			t.ipv4.daddr = bpf_htonl(0x7f000001);
 		t.ipv4.saddr = *(__u32 *)(c->saddr + 12);
@@ -345,6 +365,18 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 	c->entry_flags = 0;
 	if (!conf) {
 		c->reason = SP_REASON_NOT_READY;
+		return 0;
+	}
+	if (addr_is_group(c->daddr)) {
+		c->reason = SP_REASON_MULTICAST;
+		return 0;
+	}
+	/*
+	 * Loopback is what leaves by lo. IP_PKTINFO and its like put a packet to 127.0.0.1 on any
+	 * wire, where who answers for that address reads it.
+	 */
+	if (c->ifindex && c->ifindex != SP_IFINDEX_LO && addr_is_loopback(c->daddr)) {
+		c->reason = SP_REASON_LOOPBACK_WIRE;
 		return 0;
 	}
 	if (c->dport == 53 && is_resolver(conf, c->daddr)) {
@@ -460,19 +492,28 @@ static __always_inline __u64 flow_word(const struct sp_flow *f)
 
 /* Has the packet hook let this socket send to this address before? */
 static __always_inline int send_settled(struct bpf_sock_addr *ctx, const struct sp_attach *a,
-					const __u8 *daddr)
+					const struct sp_ctx *c)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct sp_flow *f = sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL;
 
 	if (!f || !a->generation ||
-	    !datagram_settled(f, flow_word(f),
-			      settled_word((const struct sp_addr *)daddr, bpf_ntohs(ctx->user_port),
-					   a->generation),
-			      a->generation))
+	    !datagram_settled(
+		    f, flow_word(f),
+		    settled_word((const struct sp_addr *)c->daddr, c->dport, a->generation),
+		    a->generation))
 		return 0;
 	f->asked_port = 0;
 	return 1;
+}
+
+/*
+ * A connected socket that sends with a control message, an IP_TOS say, comes by sendmsg too, and
+ * no address with it: then it is the socket's own. An address that was given has a port.
+ */
+static __always_inline int sends_to_peer(const struct bpf_sock_addr *ctx, int sending)
+{
+	return sending && !ctx->user_port && ctx->sk;
 }
 
 static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_attach *a,
@@ -483,7 +524,6 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 
 	ctx_start_now(c, a);
 	c->protocol = ctx->protocol == IPPROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP;
-	c->dport = bpf_ntohs(ctx->user_port);
 	c->cookie = bpf_get_socket_cookie(ctx);
 	if (!ctx->sk)
 		return 1; /* the packet hook decides */
@@ -516,11 +556,11 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 		f->tainted = 1;
 	/*
 	 * connect() on a datagram socket sends nothing, and getaddrinfo() does it to learn source
-	 * addresses (RFC 6724): it may. The send that would follow gets the error. Port 53 is not
-	 * asked about like that, and some resolvers do not heed a failed send.
+	 * addresses (RFC 6724), Go to port 53 of each: it may. The send that would follow gets the
+	 * error. Not to groups: what is sent to one has reached this host before any packet hook.
 	 */
 	if (!sending && c->protocol == IPPROTO_UDP)
-		ok = ok || c->reason != SP_REASON_UNTRUSTED_RESOLVER;
+		ok = ok || c->reason != SP_REASON_MULTICAST;
 	if (!ok)
 		return refuse(c, f);
 	addr_copy(f->asked, c->daddr);
@@ -546,8 +586,13 @@ static __always_inline int connect4(struct bpf_sock_addr *ctx, int sending)
 	struct sp_ctx c = {};
 
 	c.family = AF_INET;
+	c.dport = bpf_ntohs(ctx->user_port);
 	addr_from_v4(c.daddr, ctx->user_ip4);
-	if (sending && send_settled(ctx, a, c.daddr))
+	if (sends_to_peer(ctx, sending)) {
+		c.dport = bpf_ntohs(ctx->sk->dst_port);
+		addr_from_v4(c.daddr, ctx->sk->dst_ip4);
+	}
+	if (sending && send_settled(ctx, a, &c))
 		return 1;
 	if (before_packet(ctx, a, &c, sending))
 		return 1;
@@ -562,12 +607,20 @@ static __always_inline int connect6(struct bpf_sock_addr *ctx, int sending)
 	__u32 w[4];
 
 	c.family = AF_INET6;
+	c.dport = bpf_ntohs(ctx->user_port);
 	w[0] = ctx->user_ip6[0];
 	w[1] = ctx->user_ip6[1];
 	w[2] = ctx->user_ip6[2];
 	w[3] = ctx->user_ip6[3];
+	if (sends_to_peer(ctx, sending)) {
+		c.dport = bpf_ntohs(ctx->sk->dst_port);
+		w[0] = ctx->sk->dst_ip6[0];
+		w[1] = ctx->sk->dst_ip6[1];
+		w[2] = ctx->sk->dst_ip6[2];
+		w[3] = ctx->sk->dst_ip6[3];
+	}
 	__builtin_memcpy(c.daddr, w, 16);
-	if (sending && send_settled(ctx, a, c.daddr))
+	if (sending && send_settled(ctx, a, &c))
 		return 1;
 	if (before_packet(ctx, a, &c, sending))
 		return 1;
@@ -609,7 +662,9 @@ static __always_inline int drop(struct __sk_buff *skb, struct sp_ctx *c, struct 
 	__u32 slot = c->sandbox;
 
 	if (c->mode == SP_MODE_AUDIT_ONLY) {
-		event_emit(c, f, s, SP_VERDICT_WOULD_DENY);
+		/* on lo each datagram is judged: one event for those that follow each other */
+		if (!f || c->protocol != IPPROTO_UDP || !flow_settled(f, c))
+			event_emit(c, f, s, SP_VERDICT_WOULD_DENY);
 		if (f) {
 			f->state = SP_FLOW_OPEN;
 			f->generation = c->generation;
@@ -950,9 +1005,10 @@ static __always_inline int names_matter(const struct sp_ctx *c)
 
 static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
-	__u64 word = settled_word((struct sp_addr *)c->daddr, c->dport, c->generation);
-	__u64 settled = flow_word(f);
+	__u64 settled = flow_word(f), word = 0; /* of what leaves by lo nothing is settled */
 
+	if (c->ifindex != SP_IFINDEX_LO)
+		word = settled_word((struct sp_addr *)c->daddr, c->dport, c->generation);
 	if (!datagram_settled(f, settled, word, c->generation)) {
 		if (!destination(skb, c, f))
 			return drop(skb, c, f, NULL, EGRESS_DROP);
@@ -963,7 +1019,7 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 				c->reason = SP_REASON_QUIC;
 				return drop(skb, c, f, NULL, EGRESS_DROP);
 			}
-			word |= SP_SETTLED_NAME;
+			word |= word ? SP_SETTLED_NAME : 0;
 		}
 		if (c->now - f->event > SP_SECOND_NS) {
 			f->event = c->now;
@@ -971,8 +1027,8 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		}
 		flow_settle(f, c, SP_FLOW_OPEN);
 		f->renew = c->now + SP_SECOND_NS;
-		/* whose a loopback address is may be another matter at the next datagram */
-		if (c->via != SP_VIA_LOOPBACK)
+		/* whose an address of this host is may be another matter at the next datagram */
+		if (word)
 			*(volatile __u64 *)&f->settled = word;
 	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
@@ -1075,7 +1131,9 @@ __noinline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f, __u
 	__u32 len = skb->len, port;
 	__u64 word, settled;
 
-	if (!f || d + 28 > end)
+	/* nothing is settled of what leaves by lo, and by which interface each datagram says anew
+	 */
+	if (!f || d + 28 > end || skb->ifindex == SP_IFINDEX_LO)
 		return -1;
 	settled = flow_word(f);
 	if (d[0] == 0x45) {
@@ -1130,6 +1188,7 @@ int sp_egress(struct __sk_buff *skb)
 	c.kind = SP_EVENT_PACKET;
 	c.cookie = bpf_get_socket_cookie(skb);
 	c.bound_if = sk->bound_dev_if;
+	c.ifindex = skb->ifindex;
 	if (!c.generation) {
 		c.reason = SP_REASON_NOT_READY;
 		return EGRESS_DROP;

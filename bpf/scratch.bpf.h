@@ -98,7 +98,11 @@ struct sp_ctx {
 	__u32 sni_off;
 	__u8 kind, reason, via, entry_flags;
 	__u8 ttl, action, answer, malformed;
+	__u32 ifindex; /* that the packet leaves by; 0 in the hooks before it, which do not know */
 };
+
+/* That of lo in every network namespace: LOOPBACK_IFINDEX of <net/net_namespace.h> */
+#define SP_IFINDEX_LO 1
 
 static __always_inline __u64 addr_high(const __u8 *a)
 {
@@ -140,6 +144,18 @@ static __always_inline int addr_is_loopback(const __u8 *a)
 	if (addr_is_v4(a))
 		return a[12] == 127 || *(const __u32 *)(a + 12) == 0;
 	return addr_high(a) == 0 && (addr_low(a) == bpf_cpu_to_be64(1) || addr_low(a) == 0);
+}
+
+/*
+ * 224/4, ff00::/8, the limited broadcast and that of loopback. Other broadcasts the kernel refuses
+ * by itself, on sockets without SO_BROADCAST.
+ */
+static __always_inline int addr_is_group(const __u8 *a)
+{
+	if (addr_is_v4(a))
+		return a[12] >> 4 == 14 || *(const __u32 *)(a + 12) == 0xffffffff ||
+		       *(const __u32 *)(a + 12) == bpf_htonl(0x7fffffff);
+	return a[0] == 0xff;
 }
 
 #endif

@@ -85,7 +85,10 @@
 	X(NOT_READY, "not_ready", "the sandbox's policy is not in place")                          \
 	X(NO_MEMORY, "no_memory", "out of memory for a decision")                                  \
 	X(BUSY, "busy", "no scratch memory was free for a decision")                               \
-	X(CLOSED, "closed", "the connection ended")
+	X(CLOSED, "closed", "the connection ended")                                                \
+	/* destinations */                                                                         \
+	X(MULTICAST, "multicast", "broadcast and multicast reach whoever listens: denied")         \
+	X(LOOPBACK_WIRE, "loopback_wire", "a loopback address, sent by another interface than lo")
 
 /* SP_REASON_NONE, SP_REASON_RULE, ...: the codes of the list above, in its order. */
 enum sp_reason {

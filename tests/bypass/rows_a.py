@@ -10,7 +10,7 @@ import time
 
 import calls
 from calls import AF_INET, AF_INET6, sockaddr
-from technique import EVIL4, GOOD4, GOOD6, SELF4, NotHere, resolve, technique
+from technique import EVIL4, GOOD4, GOOD6, SELF4, NotHere, heard, resolve, technique
 
 IP, IPV6, TCP, UDP = socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP, socket.IPPROTO_UDP
 SOCKET = socket.SOL_SOCKET
@@ -933,3 +933,121 @@ def ulp_tls(t):
     except FileNotFoundError as error:
         raise NotHere("no tls in this kernel") from error
     sock.send(t.marker)
+
+
+# ---- A12: loopback addresses by another interface than lo ----------------------------------------
+# The marker of what stays on lo is another one: `inside` is what a program may send to itself.
+
+
+def pktinfo(address):
+    """IP_PKTINFO, IPV6_PKTINFO: the interface beside the data"""
+    if ":" in address and not address.startswith("::ffff:"):
+        return [(IPV6, 50, bytes(16) + struct.pack("=I", index()))]
+    return [(IP, 8, struct.pack("=I8x", index()))]
+
+
+def own(t, address):
+    listener = t.udp(AF_INET6 if ":" in address else AF_INET)
+    listener.bind((address, t.port))
+    return listener
+
+
+def by_wire(name, what, address, policy="default", flags=0, connected=False):
+    def run(t):
+        listener = own(t, address)
+        sock = t.udp(listener.family)
+        sock.sendto(b"inside", (address, t.port))
+        listener.recv(10)  # allowed, and settled where anything is
+        if connected:
+            sock.connect((address, t.port))
+        sock.sendmsg([t.marker], pktinfo(address), flags, None if connected else (address, t.port))
+
+    run.__doc__ = f"to a listener of its own on {address}, the interface chosen: {what}"
+    technique("A12", name, oracle="marker", allow=False, policy=policy)(run)
+
+
+by_wire("own4", "IP_PKTINFO", "127.0.0.1")
+by_wire("own4-connected", "IP_PKTINFO on a connected socket", "127.0.0.1", connected=True)
+by_wire("own4-other", "IP_PKTINFO", "127.9.9.9")
+by_wire("own-mapped", "IP_PKTINFO on an IPv6 socket", "::ffff:127.0.0.1")
+by_wire("own6", "IPV6_PKTINFO", "::1")
+by_wire("own6-connected", "IPV6_PKTINFO on a connected socket", "::1", connected=True)
+by_wire("rule4", "IP_PKTINFO, where a rule allows 127.0.0.0/8", "127.0.0.1", "local")
+by_wire("rule6", "IPV6_PKTINFO, where a rule allows ::1", "::1", "local")
+
+
+@technique("A12", "own6-sticky", oracle="marker", allow=False)
+def own6_sticky(t):
+    """to a listener of its own on ::1, the interface chosen by the option IPV6_PKTINFO"""
+    listener, sock = own(t, "::1"), t.udp(AF_INET6)
+    sock.setsockopt(IPV6, 50, bytes(16) + struct.pack("=I", index()))
+    sock.connect(("::1", t.port))
+    sock.send(t.marker)
+    listener.close()
+
+
+@technique("A12", "resolver", oracle="marker", allow=False, policy="local")
+def loopback_resolver(t):
+    """a query to a trusted resolver on loopback, by a wire"""
+    query = b"\0\0\1\0\0\1\0\0\0\0\0\0" + bytes([len(t.marker)]) + t.marker + b"\4wild\4test\0\0\1\0\1"
+    t.udp().sendmsg([query], pktinfo("127.0.0.53"), 0, ("127.0.0.53", 53))
+
+
+@technique("A12", "bound6", oracle="marker", allow=False)
+def bound6(t):
+    """a socket bound to the link-local address of an interface, to a listener of its own on ::1"""
+    with open("/proc/net/if_inet6", encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    local = next(socket.inet_ntop(AF_INET6, bytes.fromhex(line[0])) for line in lines
+                 if line[5] == "eth0" and line[0].startswith("fe80"))
+    listener, sock = own(t, "::1"), t.udp(AF_INET6)
+    sock.bind((local, 0, 0, index()))
+    sock.sendto(t.marker, ("::1", t.port))
+    listener.close()
+
+
+# ---- A14: the copies that this host gets of broadcasts and multicasts ---------------------------
+
+
+def copy(name, what, address, connected=True, prepare=None):
+    family = AF_INET6 if ":" in address else AF_INET
+
+    def run(t):
+        sock = t.udp(family)
+        sock.setsockopt(SOCKET, socket.SO_BROADCAST, 1)
+        if prepare:
+            prepare(sock)
+        target = (address, t.port, 0, index()) if address.startswith("ff") else (address, t.port)
+        if connected:
+            sock.connect(target)
+            sock.send(t.marker[::-1])
+        else:
+            sock.sendmsg([t.marker[::-1]], [], 0, target)
+
+    def beside(harness, t):
+        return heard(harness, t, AF_INET6 if address.startswith("ff") else AF_INET)
+
+    run.__doc__ = f"the host's own copy of a datagram to {address}: {what}"
+    technique("A14", name, allow=False, beside=beside)(run)
+
+
+def by_eth0(sock):
+    sock.setsockopt(IP, socket.IP_MULTICAST_IF, socket.inet_aton(SELF4))
+
+
+def unsent(sock):
+    by_eth0(sock)
+    sock.setsockopt(IP, socket.IP_MULTICAST_TTL, 0)
+
+
+copy("limited", "connect() and send()", "255.255.255.255")
+copy("limited-to", "sendmsg()", "255.255.255.255", connected=False)
+copy("limited-mapped", "connect() and send() on an IPv6 socket", "::ffff:255.255.255.255")
+copy("subnet", "connect() and send()", "198.18.0.255")
+copy("subnet-to", "sendmsg()", "198.18.0.255", connected=False)
+copy("group4", "connect() and send()", "224.0.0.1", prepare=by_eth0)
+copy("group4-to", "sendmsg()", "224.0.0.1", connected=False, prepare=by_eth0)
+copy("group4-ttl0", "IP_MULTICAST_TTL 0, so that no other copy is sent", "224.0.0.1", prepare=unsent)
+copy("group6", "connect() and send()", "ff02::1")
+copy("group6-to", "sendmsg()", "ff02::1", connected=False)
+copy("group6-node", "the group of this node alone", "ff01::1")

@@ -12,7 +12,7 @@ import time
 import calls
 from calls import AF_INET, AF_INET6
 from technique import (
-    EVIL4, INHERITED_CGROUP, INHERITED_SOCKET, RESOLVER4, SELF4, SELF6, NotHere, resolve, technique)
+    EVIL4, INHERITED_CGROUP, INHERITED_SOCKET, RESOLVER4, SELF4, SELF6, NotHere, heard, resolve, technique)
 
 PYTHON = "/usr/bin/python3"
 SAME_USER = "a process of the same user outside can be taken over: --user with a user of its own"
@@ -527,20 +527,6 @@ def listener_gone(t):
     listener.recv(10)
     listener.close()
     sock.sendto(t.marker, ("127.0.0.1", t.port))
-
-
-def heard(harness, t):
-    """A datagram service of the host's on 0.0.0.0. What it hears, backwards, is sent on to the target."""
-    with harness.socket_in_client(bind=("0.0.0.0", t.port)) as service:
-        service.setblocking(False)
-        yield
-        try:
-            while True:
-                if service.recv(100) == t.marker[::-1]:
-                    with harness.socket_in_client() as sock:
-                        sock.sendto(t.marker, (t.host4, t.port))
-        except BlockingIOError:
-            pass
 
 
 @technique("B6", "loopback-broadcast", allow=False, beside=heard)

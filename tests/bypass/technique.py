@@ -153,6 +153,21 @@ def resolve(name, port=None, family=socket.AF_UNSPEC):
     return [entry[4] for entry in socket.getaddrinfo(name, port, family, socket.SOCK_STREAM)]
 
 
+def heard(harness, t, family=socket.AF_INET):
+    """A beside: a datagram service of the host's on all addresses. What it hears, backwards, is sent on to the target."""
+    any_address = "::" if family == socket.AF_INET6 else "0.0.0.0"
+    with harness.socket_in_client(family, bind=(any_address, t.port)) as service:
+        service.setblocking(False)
+        yield
+        try:
+            while True:
+                if service.recv(100) == t.marker[::-1]:
+                    with harness.socket_in_client() as sock:
+                        sock.sendto(t.marker, (t.host4, t.port))
+        except BlockingIOError:
+            pass
+
+
 def load_rows():
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, here)

@@ -94,3 +94,52 @@ WIRE="(ip host 198.18.0.66 or ip6 host 2001:db8:5a11::66) and not (icmp6 and ip6
 	run inside "$PYTHON" "$E2E/clients/sockets.py" try ordinary
 	[[ $status -eq 0 ]] || fail "denied by mistake"
 }
+
+@test "sockets: datagrams with a control message, connected and not, as QUIC stacks send them" {
+	local address
+	POLICY=(--allow "$GOOD4" --allow "$GOOD6")
+	for address in "$GOOD4" "$GOOD6" "::ffff:$GOOD4"; do
+		run -0 outside "$CLIENTS/datagrams" control "$address" 5000
+		run inside "$CLIENTS/datagrams" control "$address" 5000
+		[[ $status -eq 0 ]] || fail "$address: denied by mistake"
+		no_event verdict=denied
+	done
+	POLICY=(--allow good.test)
+	run inside "$CLIENTS/datagrams" control "$EVIL4" 5000
+	[[ $status -ne 0 ]] || fail "works inside"
+	event verdict=denied "dst.addr=$EVIL4"
+	no_event dst.addr=0.0.0.0
+}
+
+@test "sockets: SO_BROADCAST is accepted, as Go and Java set it on each datagram socket, and is not done" {
+	local address
+	POLICY=(--allow 198.18.0.0/24 --allow "$GOOD6")
+	for address in "$GOOD4" "$GOOD6"; do
+		allowed "$CLIENTS/datagrams" broadcast "$address" 5000
+	done
+	run inside "$CLIENTS/datagrams" broadcast 198.18.0.255 5000
+	[[ $status -ne 0 && $output == *"Permission denied"* ]] || fail "a broadcast is sent"
+	run inside "$CLIENTS/datagrams" broadcast 224.0.0.1 5000
+	[[ $status -ne 0 ]] || fail "a multicast is sent"
+	event verdict=denied reason=multicast
+}
+
+@test "sockets: a datagram connect that sends nothing is no denial, port 53 included (Go 1.23)" {
+	local expected
+	run -0 outside "$CLIENTS/datagrams" go "$GOOD4" "$GOOD6" "$EVIL4" 127.0.0.1
+	expected=$output
+	run inside "$CLIENTS/datagrams" go "$GOOD4" "$GOOD6" "$EVIL4" 127.0.0.1
+	[[ $status -eq 0 && $output == *"$expected"* ]] || fail "another source address than outside"
+	no_event verdict=denied
+	capture_start "udp port 53 and host $EVIL4"
+	run outside "$PYTHON" "$E2E/clients/net.py" udp "$EVIL4" 53 connected
+	[[ $(capture_bytes) -gt 0 ]] || sleep 0.5
+	capture_stop
+	[[ $(capture_bytes) -gt 0 ]] || fail "the capture does not see it outside"
+	capture_start "udp port 53 and host $EVIL4"
+	run inside "$PYTHON" "$E2E/clients/net.py" udp "$EVIL4" 53 connected
+	capture_stop
+	[[ $status -ne 0 && $output == *"Operation not permitted"* ]] || fail "the first datagram is not denied"
+	[[ $(capture_bytes) -eq 0 ]] || fail "bytes arrived: $(capture_text)"
+	event verdict=denied reason=untrusted_resolver
+}
