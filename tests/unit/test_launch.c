@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "hide.h"
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"

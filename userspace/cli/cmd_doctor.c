@@ -38,6 +38,7 @@
 #include <sallyport/policy.h>
 
 #include "cli.h"
+#include "hide.h"
 #include "inject.h"
 #include "launch.h"
 #include "sockdiag.h"

@@ -34,33 +34,6 @@ struct sp_identity {
 int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct sp_error **err);
 void sp_identity_free(struct sp_identity *identity);
 
-/* ---- what is hidden from the command -------------------------------------------------------- */
-
-enum sp_hide {
-	SP_HIDE_SOCKET,	   /* one file: /dev/null is bound over it */
-	SP_HIDE_DIRECTORY, /* an empty directory is mounted over it: outlives a daemon's restart */
-	SP_HIDE_BUT_FILES, /* the same, with copies of its regular files (resolv.conf) */
-};
-
-enum sp_hide_when {
-	SP_HIDE_ALWAYS,	  /* DNS answers the same: audit_only hides it too, or it would see no names
-			   */
-	SP_HIDE_ENFORCED, /* answers what DNS does not */
-	SP_HIDE_OPTION,	  /* --hide-sockets */
-};
-
-struct sp_hidden {
-	const char *path; /* "%r/" at its start: the run-time directory of the target user */
-	enum sp_hide how;
-	enum sp_hide_when when;
-	const char *why;
-};
-
-extern const struct sp_hidden sp_hidden_paths[]; /* ended by a NULL path */
-
-/* The path of an entry for a user, in `path`; false if there is none. */
-bool sp_hidden_path(const struct sp_hidden *hidden, uid_t uid, char path[PATH_MAX]);
-
 /* ---- what is taken from the command --------------------------------------------------------- */
 
 struct sp_dropped_cap {
