@@ -32,6 +32,7 @@
 
 #include "cli.h"
 #include "hide.h"
+#include "landlock.h"
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"
@@ -323,8 +324,12 @@ struct started {
 	int result;
 	enum sp_stage stage;
 	int status; /* exit status, or 1000 + signal */
+	bool alone; /* init ended: nobody was left */
 	char output[4096];
 };
+
+/* What the next start() is given back. */
+static bool share_pids, share_abstract, old_landlock;
 
 static void start(char *const argv[], bool enforce, const char *user, struct started *ret)
 {
@@ -335,6 +340,9 @@ static void start(char *const argv[], bool enforce, const char *user, struct sta
 				   .cgroup_fd = -1,
 				   .enforce = enforce,
 				   .hide_sockets = true,
+				   .share_pids = share_pids,
+				   .share_abstract = share_abstract,
+				   .landlock = old_landlock,
 				   .identity = &identity,
 				   .before = &before};
 	struct sp_error *err = NULL;
@@ -364,6 +372,7 @@ static void start(char *const argv[], bool enforce, const char *user, struct sta
 	} else {
 		assert_int_equal(waitpid(launched.pid, &status, 0), launched.pid);
 		ret->status = WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+		ret->alone = sp_pids_ended(&launched.pids, 2000);
 	}
 	free(launched.warnings);
 	sp_identity_free(&identity);
@@ -588,6 +597,223 @@ static void test_hides_for_audit(void **state)
 	assert_int_equal(in_child(hides_for_audit, NULL), 0);
 }
 
+/* ---- processes outside ---------------------------------------------------------------------- */
+
+/* A process outside, of a user, without capabilities if not root's. */
+static pid_t outside(uid_t uid)
+{
+	char byte;
+	int fds[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
+			_exit(1);
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+		if (!uid && (sp_launch_drop_bounding() || sp_launch_drop_caps()))
+			_exit(1);
+		(void)!write(fds[1], ".", 1);
+		execlp("sleep", "sleep", "60", NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	assert_int_equal(read(fds[0], &byte, 1), 0); /* executed */
+	close(fds[0]);
+	return pid;
+}
+
+static void no_more(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* Prints the ways that lead to a process. */
+#define REACH                                                                                      \
+	"for i in root cwd exe fd/0 ns/mnt; do readlink /proc/%1$d/$i >/dev/null 2>&1 && echo "    \
+	"[$i]; done; (: < /proc/%1$d/mem) 2>/dev/null && echo [mem]; "                             \
+	"kill -0 %1$d 2>/dev/null && echo [kill]; true"
+
+static void reach(pid_t pid, bool enforce, const char *user, struct started *ret)
+{
+	char script[512];
+
+	snprintf(script, sizeof(script), REACH, (int)pid);
+	start(COMMAND("sh", "-c", script), enforce, user, ret);
+	assert_int_equal(ret->result, 0);
+}
+
+static void test_outside(void **state)
+{
+	static const char *const users[] = {NULL, "65534:65534"};
+
+	(void)state;
+	need_root();
+	for (size_t i = 0; i < 2; i++) {
+		pid_t pid = outside(i ? 65534 : 0);
+		struct started s;
+
+		/* audit_only takes nothing away: each way works */
+		reach(pid, false, users[i], &s);
+		assert_string_equal(s.output,
+				    "[root]\n[cwd]\n[exe]\n[fd/0]\n[ns/mnt]\n[mem]\n[kill]\n");
+		assert_false(s.alone);
+		reach(pid, true, users[i], &s);
+		assert_string_equal(s.output, "");
+		if (sp_landlock_abi() >= SP_LANDLOCK_SCOPES) {
+			/* one of the two is enough */
+			share_pids = true;
+			reach(pid, true, users[i], &s);
+			share_pids = false;
+			assert_string_equal(s.output, "[kill]\n");
+		} else if (sp_landlock_abi()) {
+			share_pids = old_landlock = true;
+			reach(pid, true, users[i], &s);
+			share_pids = old_landlock = false;
+			assert_string_equal(s.output, "[kill]\n");
+		}
+		no_more(pid);
+	}
+}
+
+/* Another mount of /proc, as for a chroot, and one of a part of it. */
+static int other_proc(void *data)
+{
+	char directory[] = "/tmp/sp-test-proc-XXXXXX", path[64], part[64], script[512];
+	pid_t pid = *(pid_t *)data;
+	struct started s;
+	int r = 0;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    !mkdtemp(directory) || mount("tmpfs", directory, "tmpfs", 0, NULL))
+		return 1;
+	snprintf(path, sizeof(path), "%s/proc", directory);
+	snprintf(part, sizeof(part), "%s/part", directory);
+	if (mkdir(path, 0755) || mkdir(part, 0755) || mount("proc", path, "proc", 0, NULL))
+		return 2;
+	snprintf(script, sizeof(script), "/proc/%d", (int)pid);
+	if (mount(script, part, NULL, MS_BIND, NULL))
+		return 3;
+	snprintf(script, sizeof(script),
+		 "test -e %1$s/%2$d/stat && echo [whole]; test -e %3$s/stat && echo [part]; "
+		 "test -e %1$s/$$/stat && echo [own]; true",
+		 path, (int)pid, part);
+	start(COMMAND("sh", "-c", script), false, NULL, &s);
+	if (strcmp(s.output, "[whole]\n[part]\n[own]\n") != 0)
+		r = 4;
+	start(COMMAND("sh", "-c", script), true, NULL, &s);
+	if (strcmp(s.output, "[own]\n") != 0) {
+		fprintf(stderr, "%d: %s", s.result, s.output);
+		r = 5;
+	}
+	umount2(directory, MNT_DETACH);
+	rmdir(directory);
+	return r;
+}
+
+static void test_other_proc(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	need_root();
+	pid = outside(0);
+	assert_int_equal(in_child(other_proc, &pid), 0);
+	no_more(pid);
+}
+
+static void test_init(void **state)
+{
+	struct started s;
+
+	(void)state;
+	need_root();
+	/* It is not the command, cannot be ended, and leads nowhere. */
+	start(COMMAND("sh", "-c",
+		      "echo $$ $PPID; cat /proc/1/comm; kill -9 1; kill -STOP 1; kill -INT 1; "
+		      "readlink /proc/1/root /proc/1/fd/0 /proc/1/exe; "
+		      "grep -E '^(CapPrm|CapBnd|NoNewPrivs)' /proc/1/status; echo end"),
+	      true, NULL, &s);
+	assert_int_equal(s.status, 0);
+	assert_string_equal(s.output, "2 0\nsallyport-init\nCapPrm:\t0000000000000000\n"
+				      "CapBnd:\t0000000000000000\nNoNewPrivs:\t1\nend\n");
+	assert_true(s.alone);
+	/* What the command leaves goes on, and is reaped. */
+	start(COMMAND("sh", "-c",
+		      "(sh -c 'sh -c \"exit 3\" & exec sleep 0.2' & ) ; (sleep 0.5; "
+		      "grep -lE '^[0-9]+ .* Z 1 ' /proc/[0-9]*/stat; echo late) & exit 5"),
+	      true, NULL, &s);
+	assert_int_equal(s.status, 5);
+	assert_string_equal(s.output, "late\n");
+	assert_true(s.alone);
+	/* A signal ends the command, which is not PID 1, by its default. */
+	start(COMMAND("sh", "-c", "kill -TERM $$; sleep 5"), true, NULL, &s);
+	assert_int_equal(s.status, 1000 + SIGTERM);
+}
+
+/* Whether a socket with an abstract name outside is in reach: 0 or errno. */
+static int abstract(void *data)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	bool *scoped = data;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), own;
+	socklen_t len;
+
+	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "sp-test-%d", (int)getppid());
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			  strlen(address.sun_path + 1));
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    sp_landlock_restrict(*scoped, true, false) < 0)
+		return 99;
+	if (connect(fd, (struct sockaddr *)&address, len))
+		return errno;
+	/* its own stay */
+	own = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	address.sun_path[1] = 'x';
+	return bind(own, (struct sockaddr *)&address, len) || listen(own, 1) ? 98 : 0;
+}
+
+static void test_abstract(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool scoped = true;
+
+	(void)state;
+	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "sp-test-%d", (int)getpid());
+	assert_int_equal(bind(fd, (struct sockaddr *)&address,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+					  strlen(address.sun_path + 1))),
+			 0);
+	assert_int_equal(listen(fd, 4), 0);
+	if (sp_landlock_abi() < SP_LANDLOCK_SCOPES)
+		print_message("no scopes here: abstract sockets stay in reach\n");
+	assert_int_equal(in_child(abstract, &scoped),
+			 sp_landlock_abi() >= SP_LANDLOCK_SCOPES ? EPERM : 0);
+	scoped = false;
+	assert_int_equal(in_child(abstract, &scoped), 0);
+	close(fd);
+}
+
+/* Mounts go on under a domain that only has scopes. */
+static void test_landlock_mounts(void **state)
+{
+	struct started s;
+
+	(void)state;
+	need_root();
+	start(COMMAND("sh", "-c", "unshare -Urm mount -t tmpfs none /mnt && echo mounted"), true,
+	      "65534:65534", &s);
+	if (s.status && strstr(s.output, "mounted") == NULL &&
+	    access("/proc/sys/kernel/unprivileged_userns_clone", F_OK) == 0)
+		print_message("user namespaces may be off here\n");
+	assert_string_equal(s.output, "mounted\n");
+}
+
 /* ---- identity, resolv.conf, paths, output --------------------------------------------------- */
 
 static void test_identity(void **state)
@@ -751,6 +977,11 @@ int main(void)
 		cmocka_unit_test(test_sudo),
 		cmocka_unit_test(test_hides),
 		cmocka_unit_test(test_hides_for_audit),
+		cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_other_proc),
+		cmocka_unit_test(test_init),
+		cmocka_unit_test(test_abstract),
+		cmocka_unit_test(test_landlock_mounts),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_resolv),
 		cmocka_unit_test(test_hidden_paths),

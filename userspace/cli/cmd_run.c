@@ -9,7 +9,7 @@
  *
  * Signals. Parent and command share session and process group, so what the terminal sends (Ctrl-C,
  * Ctrl-Z, a hang-up) reaches both, and must not be sent a second time. A signal is passed on if a
- * process sent it (si_code <= 0) that is not itself of this group: `kill PID`, a supervisor. A
+ * process outside the sandbox sent it (si_code <= 0): `kill PID`, a supervisor, timeout, sudo. A
  * signal of the terminal is passed on only if the command has left the group (setsid, an
  * interactive shell). The parent itself never dies of these signals; it waits for the command.
  * When the command stops, the parent stops itself with the same signal, so that the shell sees its
@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,8 @@ struct run {
 	bool too_many;
 	uint64_t unprintable; /* events that could not be turned into text: out of memory */
 	pid_t child;
+	struct sp_pids pids;
+	char cgroup[PATH_MAX]; /* the command's, as /proc/PID/cgroup says it */
 	bool terminal_was_childs;
 };
 
@@ -574,19 +577,52 @@ static void continue_child(struct run *run)
 	kill(-group, SIGCONT);
 }
 
+/* The cgroup of a process in the unified hierarchy; a zombie's too. */
+static bool cgroup_of(pid_t pid, char cgroup[PATH_MAX])
+{
+	char path[64], line[PATH_MAX + 8];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cgroup", (long)pid);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = !strncmp(line, "0::", 3);
+	}
+	if (file)
+		fclose(file);
+	if (found)
+		snprintf(cgroup, PATH_MAX, "%s", line + 3);
+	return found;
+}
+
+static bool in_sandbox(const struct run *run, pid_t pid)
+{
+	size_t len = strlen(run->cgroup);
+	char cgroup[PATH_MAX];
+
+	if (pid == run->child)
+		return true;
+	return len && cgroup_of(pid, cgroup) && !strncmp(cgroup, run->cgroup, len) &&
+	       (cgroup[len] == '/' || cgroup[len] == ' ' || !cgroup[len]);
+}
+
+/*
+ * Does the command have this signal already? A signal to the group has reached it too, one to this
+ * process has not, and they look the same. What the sandbox sends can only be one to the group:
+ * nothing in there knows this process. (Where Landlock has scopes it cannot even do that.) From
+ * outside both are possible, and twice is better than not at all.
+ */
 static bool child_has_it(const struct run *run, const struct signalfd_siginfo *info)
 {
-	pid_t sender = (pid_t)info->ssi_pid, group;
+	pid_t sender = (pid_t)info->ssi_pid;
 
 	if (info->ssi_code > 0) /* the terminal: the whole group has it */
 		return getpgid(run->child) == getpgrp();
-	if (sender == 0) /* from outside this pid namespace */
+	if (sender == 0 || sender == getpid()) /* 0: outside this pid namespace */
 		return false;
-	if (sender == run->child)
-		return true;
-	/* kill(0, ...) by something the command started */
-	group = getpgid(sender);
-	return group > 0 && group == getpgrp() && sender != getpid();
+	return in_sandbox(run, sender);
 }
 
 static void handle_signals(struct run *run, int fd, bool *ret_child_changed, bool at_start)
@@ -613,12 +649,32 @@ static void handle_signals(struct run *run, int fd, bool *ret_child_changed, boo
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
+/*
+ * As PID 1 of a container: what nobody waits for becomes ours. It is looked at first, so that the
+ * command's status, and init's end, are left for those who ask for them.
+ */
+static void reap_strangers(const struct run *run)
+{
+	siginfo_t info;
+
+	if (getpid() != 1)
+		return;
+	for (;;) {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid ||
+		    info.si_pid == run->child || info.si_pid == run->pids.init)
+			return;
+		waitpid(info.si_pid, NULL, WNOHANG);
+	}
+}
+
 /* True when the command is gone; its wait status in *ret_status. */
 static bool reap(struct run *run, int *ret_status)
 {
 	int status;
 	pid_t pid;
 
+	reap_strangers(run);
 	for (;;) {
 		pid = waitpid(run->child, &status, WNOHANG | WUNTRACED);
 		if (pid < 0 && errno == EINTR)
@@ -747,10 +803,19 @@ static unsigned int count_processes(const char *cgroup) /* NOLINT(misc-no-recurs
 	return count;
 }
 
-static unsigned int left_behind(const struct run *run)
+static unsigned int left_behind(struct run *run)
 {
 	struct timespec pause = {.tv_nsec = 5 * 1000L * 1000};
+	bool pids = run->pids.init > 0;
+	unsigned int count;
 
+	/* Init ends when it is alone; it waits for those that are just ending. */
+	if (pids && sp_pids_ended(&run->pids, SETTLE_MS))
+		return 0;
+	if (pids) {
+		count = count_processes(sp_box_cgroup_path(run->box));
+		return count ? count - 1 : 0;
+	}
 	for (int ms = 0; ms < SETTLE_MS && sp_box_populated(run->box) == 1; ms += 5)
 		nanosleep(&pause, NULL);
 	return sp_box_populated(run->box) == 1 ? count_processes(sp_box_cgroup_path(run->box)) : 0;
@@ -912,6 +977,9 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 			"stays");
 	r = sp_launch_start(&launch, &launched, err);
 	run->child = launched.pid;
+	run->pids = launched.pids;
+	if (!r && !cgroup_of(run->child, run->cgroup))
+		run->cgroup[0] = '\0';
 	for (char *line = launched.warnings ? strtok_r(launched.warnings, "\n", &save) : NULL;
 	     line && !run->options.quiet; line = strtok_r(NULL, "\n", &save))
 		sp_cli_warn("%s; going on, since audit_only never blocks", line);

@@ -80,6 +80,7 @@ struct outcome {
 
 struct worker {
 	pid_t pid; /* -1: none */
+	struct sp_pids pids;
 	int fd;
 };
 
@@ -212,6 +213,7 @@ static int start_inside(struct selftest *s, enum who who, struct sp_error **err)
 		goto out;
 	}
 	s->workers[who].pid = launched.pid;
+	s->workers[who].pids = launched.pids;
 	s->workers[who].fd = fds[0];
 out:
 	sp_identity_free(&identity);
@@ -230,6 +232,7 @@ static void stop_workers(struct selftest *s)
 			while (waitpid(s->workers[i].pid, &status, 0) < 0 && errno == EINTR)
 				;
 		}
+		(void)sp_pids_ended(&s->workers[i].pids, 1000);
 		s->workers[i] = (struct worker){.pid = -1, .fd = -1};
 	}
 }

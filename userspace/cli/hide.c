@@ -101,7 +101,7 @@ bool sp_hidden_path(const struct sp_hidden *hidden, uid_t uid, char path[PATH_MA
 /* ---- covering ------------------------------------------------------------------------------- */
 
 /* A tmpfs, not attached anywhere yet. */
-static int make_tmpfs(void)
+int sp_hide_tmpfs(void)
 {
 	int fs, fd = -1;
 
@@ -182,7 +182,7 @@ int sp_hide_directory(const char *path, bool keep_files)
 	target = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (target < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	tmpfs = make_tmpfs();
+	tmpfs = sp_hide_tmpfs();
 	if (tmpfs < 0)
 		r = tmpfs;
 	if (!r && keep_files)

@@ -46,6 +46,9 @@ int sp_hide_paths(bool enforce, bool option, uid_t uid, char at[PATH_MAX]);
  */
 int sp_hide_directory(const char *path, bool keep_files);
 
+/* An empty tmpfs that is mounted nowhere: a descriptor of its root, or -errno. */
+int sp_hide_tmpfs(void);
+
 /* Makes the mount at `path` read-only; `flags`: what else the mount has. 0 or -errno. */
 int sp_hide_remount_read_only(const char *path, unsigned long flags);
 

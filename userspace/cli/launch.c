@@ -89,6 +89,7 @@
 
 #include "engine.h"
 #include "hide.h"
+#include "landlock.h"
 #include "launch.h"
 
 #ifndef CLONE_INTO_CGROUP
@@ -107,6 +108,7 @@
 
 static const char *const stage_names[SP_STAGES] = {
 	[SP_STAGE_START] = "start a process",
+	[SP_STAGE_PIDS] = "make a PID namespace",
 	[SP_STAGE_PLACE] = "enter the cgroup",
 	[SP_STAGE_DESCRIPTORS] = "close descriptors",
 	[SP_STAGE_MOUNTS] = "hide files",
@@ -114,6 +116,7 @@ static const char *const stage_names[SP_STAGES] = {
 	[SP_STAGE_USER] = "change the user",
 	[SP_STAGE_CAPS] = "drop capabilities",
 	[SP_STAGE_PRIVILEGES] = "set no_new_privs",
+	[SP_STAGE_LANDLOCK] = "enter a Landlock domain",
 	[SP_STAGE_FILTER] = "load the system call filter",
 	[SP_STAGE_VERIFY] = "verify the sandbox",
 	[SP_STAGE_ENVIRONMENT] = "prepare the environment",
@@ -287,7 +290,7 @@ static int guard_helpers(const char *type, const char *root, const char *point, 
  * cgroup2: read-only. bpf: covered. For a root command, proc and sysfs as above, wherever they are
  * mounted. proc(5) has the fields of mountinfo.
  */
-static int guard_kernel_mounts(bool helpers, char at[PATH_MAX])
+static int guard_kernel_mounts(bool helpers, bool pids, char at[PATH_MAX])
 {
 	FILE *info = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
@@ -328,7 +331,9 @@ static int guard_kernel_mounts(bool helpers, char at[PATH_MAX])
 			r = sp_hide_remount_read_only(point, mount_flags(options));
 		else if (!strcmp(type, "bpf") && fs.f_type == BPF_FS_MAGIC)
 			r = sp_hide_directory(point, false);
-		else if (helpers && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC))
+		else if (pids && !strcmp(type, "proc") && fs.f_type == PROC_SUPER_MAGIC)
+			r = sp_pids_cover_proc(root, point);
+		if (!r && helpers && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC))
 			r = guard_helpers(type, root, point, mount_flags(options));
 	}
 	free(line);
@@ -360,7 +365,7 @@ static int leave_covered(void)
 	return chdir(path) ? -errno : 0;
 }
 
-static int child_mounts(const struct sp_launch *launch, uid_t uid, char at[PATH_MAX])
+static int child_mounts(const struct sp_launch *launch, uid_t uid, bool pids, char at[PATH_MAX])
 {
 	int r;
 
@@ -371,8 +376,10 @@ static int child_mounts(const struct sp_launch *launch, uid_t uid, char at[PATH_
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return -errno;
 	r = sp_hide_paths(launch->enforce, launch->hide_sockets, uid, at);
+	if (!r && pids)
+		r = sp_pids_mount_proc(at);
 	if (!r && launch->enforce)
-		r = guard_kernel_mounts(uid == 0 && !launch->keep_caps, at);
+		r = guard_kernel_mounts(uid == 0 && !launch->keep_caps, pids, at);
 	if (!r && launch->enforce) {
 		snprintf(at, PATH_MAX, "working directory");
 		r = leave_covered();
@@ -568,8 +575,26 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 
 /* ---- stage: verify -------------------------------------------------------------------------- */
 
-static int child_verify(const struct sp_launch *launch, const char **ret_what)
+/* In the PID namespace: /proc is of it, there is nobody above, and init leads nowhere. */
+static int verify_pids(void)
 {
+	struct statfs fs;
+	char self[32] = "", root[PATH_MAX];
+
+	if (getppid() != 0)
+		return -EPERM;
+	if (statfs("/proc", &fs) || fs.f_type != PROC_SUPER_MAGIC)
+		return 0;
+	if (readlink("/proc/self", self, sizeof(self) - 1) < 0 || atol(self) != (long)getpid())
+		return -EPERM;
+	return readlink("/proc/1/root", root, sizeof(root)) >= 0 ? -EPERM : 0;
+}
+
+static int child_verify(const struct sp_launch *launch, bool pids, const char **ret_what)
+{
+	*ret_what = "PID namespace";
+	if (pids && verify_pids())
+		return -EPERM;
 	*ret_what = "no_new_privs";
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return -EPERM;
@@ -684,7 +709,26 @@ static bool in_path(const char *name)
 	}
 }
 
-static void __attribute__((noreturn)) child(const struct sp_launch *launch, int go, int report)
+static int child_landlock(const struct sp_launch *launch)
+{
+	int r = sp_landlock_restrict(!launch->share_abstract, !launch->share_pids, launch->landlock);
+
+	/* Asked for by name: then it may not be missing. */
+	return r == 0 && launch->landlock && !sp_landlock_abi() ? -EOPNOTSUPP : r < 0 ? r : 0;
+}
+
+bool sp_launch_wants_pids(const struct sp_launch *launch)
+{
+	const struct sp_identity *identity = launch->identity;
+	uid_t uid = identity->change ? identity->uid : getuid();
+
+	if (!launch->enforce || launch->share_pids)
+		return false;
+	return uid == 0 || sp_landlock_abi() < SP_LANDLOCK_SCOPES;
+}
+
+static void __attribute__((noreturn))
+child(const struct sp_launch *launch, bool pids, int go, int report)
 {
 	const struct sp_identity *identity = launch->identity;
 	uid_t uid = identity->change ? identity->uid : getuid();
@@ -707,7 +751,7 @@ static void __attribute__((noreturn)) child(const struct sp_launch *launch, int 
 		if (r)
 			fail(report, SP_STAGE_DESCRIPTORS, r, NULL);
 	}
-	r = child_mounts(launch, uid, at);
+	r = child_mounts(launch, uid, pids, at);
 	if (r && launch->enforce)
 		fail(report, SP_STAGE_MOUNTS, r, at);
 	else if (r)
@@ -728,10 +772,13 @@ static void __attribute__((noreturn)) child(const struct sp_launch *launch, int 
 	if (launch->enforce) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 			fail(report, SP_STAGE_PRIVILEGES, -errno, NULL);
+		r = child_landlock(launch);
+		if (r)
+			fail(report, SP_STAGE_LANDLOCK, r, NULL);
 		r = sp_launch_load_filter(!launch->keep_families, !launch->keep_caps);
 		if (r)
 			fail(report, SP_STAGE_FILTER, r, NULL);
-		r = child_verify(launch, &what);
+		r = child_verify(launch, pids, &what);
 		if (r)
 			fail(report, SP_STAGE_VERIFY, r, what);
 	}
@@ -840,26 +887,46 @@ int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_laun
 {
 	int go[2] = {-1, -1}, report[2] = {-1, -1}, r = 0, status;
 	struct sp_launched launched = {.pid = -1, .stage = SP_STAGE_START};
-	bool placed;
+	bool placed, pids = sp_launch_wants_pids(launch);
+	char what[100];
 
 	if (pipe2(go, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
 		r = sp_error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
 		goto out;
 	}
+	if (pids) {
+		launched.stage = SP_STAGE_PIDS;
+		r = sp_pids_start(launch->cgroup_fd, fork_into, place, &launched.pids, what);
+		if (r) {
+			if (!what[0])
+				launched.stage = SP_STAGE_PLACE;
+			sp_error_set(err, r, "cannot %s%s%s: %s", stage_names[launched.stage],
+				     what[0] ? ": " : "", what, strerror(-r));
+			goto out;
+		}
+		launched.stage = SP_STAGE_START;
+	}
 	launched.pid = fork_into(launch->cgroup_fd, &placed);
 	if (launched.pid < 0) {
 		r = sp_error_set(err, -errno, "cannot start a process: %s", strerror(errno));
+		if (pids)
+			(void)sp_pids_leave();
 		goto out;
 	}
 	if (launched.pid == 0) {
 		close(go[1]);
 		close(report[0]);
-		child(launch, go[0], report[1]);
+		if (pids)
+			close(launched.pids.tell); /* it says that sallyport is there */
+		child(launch, pids, go[0], report[1]);
 	}
+	/* What sallyport forks from here on is its own again. */
+	if (pids && (r = sp_pids_leave()))
+		sp_error_set(err, r, "cannot leave the PID namespace: %s", strerror(-r));
 	close(go[0]);
 	close(report[1]);
 	go[0] = report[1] = -1;
-	if (!placed) {
+	if (!r && !placed) {
 		launched.stage = SP_STAGE_PLACE;
 		r = place(launch->cgroup_fd, launched.pid);
 		if (r)
@@ -886,6 +953,8 @@ int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_laun
 out:
 	close_pipe(go);
 	close_pipe(report);
+	if (r)
+		(void)sp_pids_ended(&launched.pids, -1);
 	*ret_launched = launched;
 	return r;
 }

@@ -15,6 +15,8 @@
 
 #include <sallyport/error.h>
 
+#include "pids.h"
+
 /* ---- who the command runs as (identity.c) --------------------------------------------------- */
 
 struct sp_identity {
@@ -61,6 +63,7 @@ int sp_launch_load_filter(bool sockets, bool bpf);
 
 enum sp_stage {
 	SP_STAGE_START = 0,
+	SP_STAGE_PIDS,
 	SP_STAGE_PLACE,
 	SP_STAGE_DESCRIPTORS,
 	SP_STAGE_MOUNTS,
@@ -68,6 +71,7 @@ enum sp_stage {
 	SP_STAGE_USER,
 	SP_STAGE_CAPS,
 	SP_STAGE_PRIVILEGES,
+	SP_STAGE_LANDLOCK,
 	SP_STAGE_FILTER,
 	SP_STAGE_VERIFY,
 	SP_STAGE_ENVIRONMENT,
@@ -92,19 +96,27 @@ struct sp_launch {
 	bool keep_caps;
 	bool keep_families;
 	bool hide_sockets;
+	bool share_pids;     /* no PID namespace, no scope of signals */
+	bool share_abstract; /* no scope of abstract UNIX sockets */
+	bool landlock;	     /* --landlock: also where it costs mount() */
 	const struct sp_identity *identity;
 	const struct sp_before *before;
 };
 
+/* What keeps the command from processes outside, on this kernel: for `run` and `doctor`. */
+bool sp_launch_wants_pids(const struct sp_launch *launch);
+
 struct sp_launched {
 	pid_t pid;
 	enum sp_stage stage; /* of the failure; SP_STAGE_EXEC with -ENOENT: no such command */
-	char *warnings;	     /* lines, or NULL: what audit_only could not do and went on without */
+	struct sp_pids pids;
+	char *warnings; /* lines, or NULL: what audit_only could not do and went on without */
 };
 
 /*
  * Starts the command and returns when it has been exec'ed (0), or when a stage failed: -errno, an
- * error that names the stage, and no child is left. ret_launched->stage is set in both cases.
+ * error that names the stage, and no child is left. ret_launched->stage is set in both cases. When
+ * the command has been reaped, sp_pids_ended(&launched->pids) is called.
  */
 int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_launched,
 		    struct sp_error **err);
