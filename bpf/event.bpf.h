@@ -165,6 +165,10 @@ static __always_inline struct sp_request *request_reserve(const struct sp_ctx *c
 	q->query_len = 0;
 	q->rule = c->rule;
 	q->bound_if = c->bound_if;
+	addr_copy(q->peer, c->daddr);
+	q->peer_port = c->dport;
+	q->shared = 1;
+	__builtin_memset(q->zero, 0, sizeof(q->zero));
 	return q;
 }
 
@@ -179,7 +183,7 @@ __noinline int request_reset(const struct sp_ctx *c)
 		return 0;
 	slot = c->sandbox;
 	b = bpf_map_lookup_elem(&sandboxes, &slot);
-	if (!b || !b->serving)
+	if (!b || !(b->serving & SP_SERVES_RESETS))
 		return 0;
 	q = request_reserve(c, b, SP_REQUEST_RESET);
 	if (!q)
@@ -197,18 +201,19 @@ __noinline int request_reset(const struct sp_ctx *c)
  */
 #define SP_ANSWER_PATIENCE_NS 100000000ULL
 
-__noinline int request_answer(const struct sp_ctx *c, const struct sp_scratch *s, __u32 query_len)
+__noinline int request_answer(const struct sp_ctx *c, const struct sp_scratch *s,
+			      const struct sp_flow *f, __u32 query_len)
 {
 	struct sp_sandbox *b;
 	struct sp_request *q;
 	__u32 slot;
 	__u64 open;
 
-	if (!c || !s)
+	if (!c || !s || !f)
 		return 0;
 	slot = c->sandbox;
 	b = bpf_map_lookup_elem(&sandboxes, &slot);
-	if (!b || !b->serving)
+	if (!b || !(b->serving & SP_SERVES_ANSWERS))
 		return 0;
 	open = b->answers_asked - b->answers_given;
 	if (open && c->now - b->answers_asked_ns > SP_ANSWER_PATIENCE_NS)
@@ -220,6 +225,11 @@ __noinline int request_answer(const struct sp_ctx *c, const struct sp_scratch *s
 		return 0;
 	copy_words(q->query, s->stream.data, sizeof(q->query));
 	q->query_len = query_len;
+	q->shared = f->shared;
+	if (f->asked_port) {
+		addr_copy(q->peer, f->asked);
+		q->peer_port = f->asked_port;
+	}
 	if (!open)
 		b->answers_asked_ns = c->now;
 	__sync_fetch_and_add(&b->answers_asked, 1);

@@ -154,7 +154,9 @@ enum {
 	L_IP = 0,
 	L_IPV6 = 41,
 	L_UDP = 17,
+	O_SO_REUSEADDR = 2,
 	O_SO_BROADCAST = 6,
+	O_SO_REUSEPORT = 15,
 	O_SO_BINDTODEVICE = 25,
 	O_SO_MARK = 36,
 	O_SO_ZEROCOPY = 60,
@@ -283,8 +285,15 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock *sk = ctx->sk;
+	struct sp_flow *f;
 	int r = 1;
 
+	if (ctx->level == L_SOCKET && sk &&
+	    (ctx->optname == O_SO_REUSEADDR || ctx->optname == O_SO_REUSEPORT)) {
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (f)
+			f->shared = 1; /* whatever the value: it could be set, bound, and unset */
+	}
 	if (option_denied(ctx)) {
 		r = socket_refuse(a, sk, sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL,
 				  SP_REASON_SOCKET_OPTION,
@@ -899,6 +908,31 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	return r;
 }
 
+/*
+ * Is the packet's source what its socket is bound to? IP_PKTINFO beside the data names another
+ * local address, and the answer that is sent to it would reach whoever listens there.
+ */
+__noinline int own_source(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct sp_addr a = {};
+
+	if (!sk || !c || sk->src_port != c->sport)
+		return 0;
+	if (sk->family == AF_INET) {
+		if (!sk->src_ip4)
+			return 1;
+		addr_from_v4(a.addr, sk->src_ip4);
+	} else {
+		__u32 w[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+
+		__builtin_memcpy(a.addr, w, 16);
+		if (!addr_high(a.addr) && !addr_low(a.addr))
+			return 1;
+	}
+	return addr_equal(a.addr, c->saddr);
+}
+
 /* A datagram to a trusted resolver: one query, judged. */
 static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
@@ -942,8 +976,8 @@ static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		r = EGRESS_PASS;
 		goto out;
 	}
-	if (!c->malformed && (f->flags & SP_FLOW_HOME) &&
-	    request_answer(c, s, SP_DNS_HEADER + s->name.len + 4))
+	if (!c->malformed && (f->flags & SP_FLOW_HOME) && own_source(skb, c) &&
+	    request_answer(c, s, f, SP_DNS_HEADER + s->name.len + 4))
 		code = EGRESS_SILENT; /* an answer is on its way */
 	r = drop(skb, c, f, s, code);
 out:

@@ -207,6 +207,9 @@ enum sp_event_kind {
 	SP_EVENT_KINDS,
 };
 
+#define SP_SERVES_ANSWERS 1u /* denied queries are answered */
+#define SP_SERVES_RESETS 2u  /* denied connections are reset */
+
 /* Counters and shared state of a sandbox; `sandboxes` array, mapped by user space. */
 struct sp_sandbox {
 	__u64 events[SP_EVENT_KINDS];  /* submitted */
@@ -220,7 +223,7 @@ struct sp_sandbox {
 	__u64 answers_given;	   /* written by user space: how many of them it has dealt with */
 	__u64 last_sweep_ns;	   /* expired entries were last removed */
 	__u64 streams;		   /* inspection buffers in use */
-	__u32 serving;		   /* written by user space: 1 while somebody answers and resets */
+	__u32 serving;		   /* written by user space: SP_SERVES_*, while somebody does */
 	__u32 allowed_events;	   /* likewise: 1 if what is allowed makes a record too */
 };
 
@@ -340,7 +343,11 @@ struct sp_request {
 	__u16 query_len;	   /* bytes used of query[] */
 	__u32 rule;
 	__u32 bound_if;	 /* interface that the socket is bound to, or 0 */
-	__u8 query[288]; /* header and question as they were sent */
+	__u8 peer[16];	 /* whom the socket itself sent to, before any NAT: by that it is found */
+	__u16 peer_port; /* host order */
+	__u8 shared; /* the socket may share its port with others (SO_REUSEADDR, SO_REUSEPORT) */
+	__u8 zero[5];
+	__u8 query[272]; /* header and question as they were sent */
 };
 
 /* ---- what is true of the host --------------------------------------------------------------- */
@@ -371,7 +378,7 @@ SP_ASSERT_SIZE(struct sp_name_text, 272);
 SP_ASSERT_SIZE(struct sp_pending_key, 24);
 SP_ASSERT_SIZE(struct sp_pending, 40);
 SP_ASSERT_SIZE(struct sp_event, 640);
-SP_ASSERT_SIZE(struct sp_request, 360);
+SP_ASSERT_SIZE(struct sp_request, 368);
 SP_ASSERT_SIZE(struct sp_host, 24);
 
 #endif

@@ -873,6 +873,84 @@ static void test_probe(void **state)
 	print_message("probe: %.1f us\n", now_us() - start);
 }
 
+/* A UDP socket bound to (text, port), shared with others; 0: a port of the kernel's choice. */
+static int bound_udp(int family, const char *text, uint16_t port)
+{
+	union address a = address(family, text, port);
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	assert_int_equal(bind(fd, &a.any, length(&a)), 0);
+	return fd;
+}
+
+/* An answer is for the socket that asked: who would hear it is told by cookie, and who else. */
+static void test_receiver(void **state)
+{
+	static const struct sharing {
+		int asker, other;
+		const char *asker_addr, *other_addr, *resolver;
+		bool asker_receives, alone;
+	} cases[] = {
+		{AF_INET, AF_INET, OWN4, "0.0.0.0", REMOTE4, true, false},
+		{AF_INET, AF_INET, "0.0.0.0", OWN4, REMOTE4, false, false},
+		{AF_INET, AF_INET6, OWN4, "::", REMOTE4, true, false},
+		{AF_INET6, AF_INET, "::", OWN4, REMOTE4, false, false},
+		{AF_INET, AF_INET, OWN4, "127.0.0.1", REMOTE4, true, true},
+		{AF_INET6, AF_INET6, OWN6, "::", REMOTE6, true, false},
+		{AF_INET6, AF_INET6, "::", OWN6, REMOTE6, false, false},
+		{AF_INET6, AF_INET6, OWN6, "::1", REMOTE6, true, true},
+	};
+	struct sp_sockdiag *diag = NULL;
+
+	(void)state;
+	skip_without_root();
+	assert_int_equal(sp_sockdiag_open(&diag), 0);
+	assert_int_equal(sp_sockdiag_probe_udp(diag), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct sharing *s = &cases[i];
+		int family = strchr(s->resolver, ':') ? AF_INET6 : AF_INET, alone;
+		union address resolver = address(family, s->resolver, 53), own;
+		uint8_t src[16], dst[16];
+		int asker = bound_udp(s->asker, s->asker_addr, 0), other;
+		uint16_t port;
+
+		own = local_of(asker);
+		port = port_of(&own);
+		own = address(family, family == AF_INET ? OWN4 : OWN6, port);
+		bytes_of(&resolver, src);
+		bytes_of(&own, dst);
+		assert_int_equal(
+			sp_sockdiag_receives(diag, family, src, 53, dst, port, 0, cookie_of(asker)),
+			0);
+		assert_int_equal(
+			sp_sockdiag_alone(diag, family, src, 53, dst, port, cookie_of(asker)), 0);
+		other = bound_udp(s->other, s->other_addr, port);
+		if ((sp_sockdiag_receives(diag, family, src, 53, dst, port, 0, cookie_of(asker)) ==
+		     0) != s->asker_receives)
+			fail_msg("case %zu: the wrong receiver", i);
+		alone = sp_sockdiag_alone(diag, family, src, 53, dst, port, cookie_of(asker));
+		if (alone != (s->alone ? 0 : -ENOTUNIQ))
+			fail_msg("case %zu: %d", i, alone);
+		/* what is connected elsewhere does not hear */
+		own = address(s->other, family == AF_INET ? REMOTE4 : REMOTE6, 54);
+		if (!strcmp(s->other_addr, "::"))
+			own = address(s->other, REMOTE6, 54);
+		if (strcmp(s->other_addr, "127.0.0.1") && strcmp(s->other_addr, "::1")) {
+			assert_int_equal(connect(other, &own.any, length(&own)), 0);
+			assert_int_equal(sp_sockdiag_alone(diag, family, src, 53, dst, port,
+							   cookie_of(asker)),
+					 0);
+		}
+		close(asker);
+		assert_int_equal(sp_sockdiag_receives(diag, family, src, 53, dst, port, 0, 1),
+				 -ENOENT);
+		close(other);
+	}
+	sp_sockdiag_close(diag);
+}
+
 /* Without the right, the kernel says so instead of doing nothing. */
 static void test_unprivileged(void **state)
 {
@@ -911,6 +989,7 @@ int main(void)
 		cmocka_unit_test(test_destroy_connecting),
 		cmocka_unit_test(test_destroy_refused),
 		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_receiver),
 		cmocka_unit_test(test_unprivileged),
 	};
 

@@ -635,12 +635,22 @@ static void probe_answers(struct finding *finding)
 	struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct timeval patience = {.tv_sec = 1};
 	struct sp_injector *injector = NULL;
+	struct sp_sockdiag *diag = NULL;
 	struct sockaddr_in from = {0};
 	socklen_t len = sizeof(own), from_len = sizeof(from);
 	uint8_t src[16], dst[16];
 	char got[8];
 	int fd, r;
 
+	r = sp_sockdiag_open(&diag);
+	if (r == 0)
+		r = sp_sockdiag_probe_udp(diag);
+	sp_sockdiag_close(diag);
+	if (r) {
+		found(finding, RESULT_DEGRADED, "UDP sockets cannot be looked up (udp_diag): %s",
+		      strerror(-r));
+		return;
+	}
 	r = sp_injector_open(&injector);
 	if (r) {
 		found(finding, RESULT_DEGRADED, "raw socket: %s", strerror(-r));
@@ -905,7 +915,7 @@ static const struct check checks[] = {
 	{"attach", true, check_attach, "a sandbox that allows nothing lets nothing out",
 	 "the message says what got through or could not be attached"},
 	{"answers", false, check_answers, "denied DNS names are answered at once",
-	 "CAP_NET_RAW; without it a denied look-up fails with an error instead of an answer"},
+	 "CAP_NET_RAW and udp_diag; without them a denied look-up fails instead of being answered"},
 	{"reset", false, check_reset, "connections denied at the handshake are reset at once",
 	 "a kernel with CONFIG_INET_DIAG_DESTROY=y, or: modprobe tcp_diag"},
 	{"seccomp", true, check_seccomp, "socket families that no hook sees are refused",

@@ -722,7 +722,7 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 	struct sp_engine *e = b->engine;
 	struct sp_attach attach = {0};
 	struct sp_image *image = NULL;
-	uint32_t generation = 0;
+	uint32_t generation = 0, serves = 0;
 	int r;
 
 	r = sp_policy_compile(b->policy, (const uint64_t *)e->host.seed, &image, err);
@@ -773,7 +773,12 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 	if (sp_sockdiag_open(&b->diag) < 0)
 		b->diag = NULL;
 	sp_box_allowed_events(b, true);
-	__atomic_store_n(&e->sandboxes[b->slot].serving, 1, __ATOMIC_RELEASE);
+	/* an answer is sent only if it was seen who would hear it */
+	if (b->diag)
+		serves = SP_SERVES_RESETS;
+	if (b->diag && b->injector && sp_sockdiag_probe_udp(b->diag) == 0)
+		serves |= SP_SERVES_ANSWERS;
+	__atomic_store_n(&e->sandboxes[b->slot].serving, serves, __ATOMIC_RELEASE);
 out:
 	sp_image_free(image);
 	return r;
@@ -883,35 +888,59 @@ static void answer_text(const struct sp_box *b, const struct sp_request *q, char
 			 *name ? name : "(unnamed)");
 }
 
-/*
- * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
- * sandbox must not have us send packets for it to an address that it merely wrote into its own.
- */
-static bool is_local(int family, const uint8_t addr[16])
+/* A link-local address without its interface cannot be bound to. */
+static bool is_link_local(const struct in6_addr *addr)
 {
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 	struct ifaddrs *all, *i;
 	bool found = false;
 
-	memcpy(&v4.sin_addr, addr + 12, 4);
-	memcpy(&v6.sin6_addr, addr, 16);
-	if (family == AF_INET ? addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr))
-		return true;
 	if (getifaddrs(&all) < 0)
 		return false;
-	for (i = all; i && !found; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != family)
-			continue;
-		if (family == AF_INET)
-			found = ((struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr ==
-				v4.sin_addr.s_addr;
-		else
-			found = IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
-						   &v6.sin6_addr);
-	}
+	for (i = all; i && !found; i = i->ifa_next)
+		found = i->ifa_addr && i->ifa_addr->sa_family == AF_INET6 &&
+			IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, addr);
 	freeifaddrs(all);
 	return found;
+}
+
+/*
+ * Is this an address of this host, in this network namespace? An answer goes nowhere else: a
+ * sandbox must not have us send packets for it to an address that it merely wrote into its own.
+ * Asked by bind(), which takes as long whatever the number of addresses.
+ */
+static bool is_local(int family, const uint8_t addr[16], uint32_t bound_if)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_scope_id = bound_if};
+	bool is_v4 = family == AF_INET, bound;
+	int fd;
+
+	memcpy(&v4.sin_addr, addr + 12, 4);
+	memcpy(&v6.sin6_addr, addr, 16);
+	if (!is_v4 && !bound_if && IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr))
+		return is_link_local(&v6.sin6_addr);
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	bound = bind(fd, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
+		     is_v4 ? sizeof(v4) : sizeof(v6)) == 0;
+	close(fd);
+	return bound;
+}
+
+/*
+ * Would the answer reach the socket that asked, and nobody else? Source address and port of a query
+ * are the sandbox's to choose (IP_PKTINFO, a port that others have too), and an answer in a
+ * resolver's name, with bytes of the sandbox's choice, is not to be had for other sockets. That the
+ * socket is there is also what keeps the kernel from telling the resolver that nobody heard, by an
+ * ICMP error that quotes the name.
+ */
+static bool reaches_asker(const struct sp_box *b, const struct sp_request *q)
+{
+	return sp_sockdiag_receives(b->diag, q->family, q->peer, q->peer_port, q->saddr, q->sport,
+				    q->bound_if, q->cookie) == 0 &&
+	       (!q->shared || sp_sockdiag_alone(b->diag, q->family, q->peer, q->peer_port, q->saddr,
+						q->sport, q->cookie) == 0);
 }
 
 static void answer(struct sp_box *b, const struct sp_request *q)
@@ -920,16 +949,8 @@ static void answer(struct sp_box *b, const struct sp_request *q)
 	char text[256];
 	int n;
 
-	if (!b->injector || !is_local(q->family, q->saddr))
-		return;
-	/*
-	 * If nobody hears the answer, an ICMP error that quotes the name would leave for the
-	 * resolver. Most answers are sent so that there is none (inject.c); for the others, a
-	 * socket that is closed from now on is late enough.
-	 */
-	if (!sp_inject_is_quiet(b->injector, q->family, q->daddr, q->saddr, q->bound_if) &&
-	    (!b->diag || sp_sockdiag_receives(b->diag, q->family, q->daddr, q->dport, q->saddr,
-					      q->sport, q->bound_if) < 0))
+	if (!b->injector || !b->diag || !is_local(q->family, q->saddr, q->bound_if) ||
+	    !reaches_asker(b, q))
 		return;
 	answer_text(b, q, text, sizeof(text));
 	n = sp_answer_build(q, text, message, sizeof(message));

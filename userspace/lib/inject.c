@@ -207,8 +207,9 @@ static int send_packet(int fd, const void *packet, size_t len, void *to, socklen
 	return sendmsg(fd, &message, MSG_DONTROUTE) < 0 ? -errno : 0;
 }
 
-bool sp_inject_is_quiet(const struct sp_injector *injector, int family, const uint8_t src[16],
-			const uint8_t dst[16], uint32_t bound_if)
+/* Can it be sent so that the kernel keeps quiet if nobody hears it? */
+static bool is_quiet(const struct sp_injector *injector, int family, const uint8_t src[16],
+		     const uint8_t dst[16], uint32_t bound_if)
 {
 	if (bound_if)
 		return false;
@@ -288,7 +289,7 @@ int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16
 		if (len)
 			memcpy(packet.v6.payload, payload, len);
 		packet.v6.udp.check = udp_checksum(src, dst, 16, &packet.v6.udp, udp_len);
-		if (sp_inject_is_quiet(injector, family, src, dst, bound_if))
+		if (is_quiet(injector, family, src, dst, bound_if))
 			return send_broadcast6(injector->packet6, &packet.v6, sizeof(ip) + udp_len);
 		return send_packet(injector->fd6, &packet.v6, sizeof(ip) + udp_len, &to, sizeof(to),
 				   IPPROTO_IPV6, IPV6_PKTINFO, bound_if ? &info : NULL,

@@ -5,7 +5,6 @@
 #ifndef SALLYPORT_LIB_INJECT_H
 #define SALLYPORT_LIB_INJECT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,10 +24,11 @@ void sp_injector_close(struct sp_injector *injector);
 /*
  * Sends `payload` from src:sport to dst:dport. `family` is that of the packet, AF_INET or AF_INET6;
  * addresses are 16 bytes in network order, IPv4 as v4-mapped; ports in host order. dst is an
- * address of this namespace, src may be anybody's. To answer a struct sp_request: src is its daddr,
- * dst its saddr. `bound_if` is the interface that the receiving socket is bound to
- * (SO_BINDTODEVICE, or a link-local peer), 0 if to none: a bound socket of IPv4 gets nothing unless
- * it is said.
+ * address of this namespace, src may be anybody's. Whoever listens there hears it, and if nobody
+ * does the kernel may tell src: look first (sp_sockdiag_receives(), sp_sockdiag_alone()). To answer
+ * a struct sp_request: src is its daddr, dst its saddr. `bound_if` is the interface that the
+ * receiving socket is bound to (SO_BINDTODEVICE, or a link-local peer), 0 if to none: a bound
+ * socket of IPv4 gets nothing unless it is said.
  *
  * 0; -EINVAL (family, or an address of the other family); -EMSGSIZE (over SP_INJECT_MAX);
  * -EAFNOSUPPORT; -ENETUNREACH and the like from routing. Never blocks (-EAGAIN: the send buffer is
@@ -37,12 +37,5 @@ void sp_injector_close(struct sp_injector *injector);
 int sp_inject_udp(struct sp_injector *injector, int family, const uint8_t src[16], uint16_t sport,
 		  const uint8_t dst[16], uint16_t dport, uint32_t bound_if, const void *payload,
 		  size_t len);
-
-/*
- * Does the kernel keep quiet if nobody hears such a datagram? Otherwise it sends src an ICMP error
- * that quotes the payload.
- */
-bool sp_inject_is_quiet(const struct sp_injector *injector, int family, const uint8_t src[16],
-			const uint8_t dst[16], uint32_t bound_if);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * sockdiag.c - destroying sockets of other processes. The only file of the library that
+ * sockdiag.c - finding and destroying sockets of other processes. The only file of the library that
  * sees netlink.
  *
  * How a socket is found. The kernel looks up the ends of a SOCK_DESTROY request as it would look up
@@ -139,6 +139,12 @@ static void put_addr(uint32_t to[4], int family, const uint8_t addr[16])
 		memcpy(to, addr, 16);
 }
 
+static void put_cookie(struct inet_diag_req_v2 *request, uint64_t cookie)
+{
+	request->id.idiag_cookie[0] = cookie;
+	request->id.idiag_cookie[1] = cookie >> 32;
+}
+
 /* The ends are compared as packets have them: a dual-stack socket reports mapped addresses. */
 static bool same_addr(const struct inet_diag_msg *found, const uint32_t addr[4],
 		      const uint8_t wanted[16])
@@ -190,8 +196,7 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 	r = make_request(family, protocol, src, sport, dst, dport, bound_if, &request);
 	if (r < 0)
 		return r;
-	request.id.idiag_cookie[0] = cookie;
-	request.id.idiag_cookie[1] = cookie >> 32;
+	put_cookie(&request, cookie);
 
 	if (cookie == SP_COOKIE_ANY) {
 		lookup = request;
@@ -219,7 +224,8 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 }
 
 int sp_sockdiag_receives(struct sp_sockdiag *diag, int family, const uint8_t src[16],
-			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if)
+			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
+			 uint64_t cookie)
 {
 	struct inet_diag_req_v2 request;
 	struct inet_diag_msg found = {0};
@@ -227,7 +233,123 @@ int sp_sockdiag_receives(struct sp_sockdiag *diag, int family, const uint8_t src
 
 	/* udp_dump_one() takes the ends as a packet to the socket has them */
 	r = make_request(family, IPPROTO_UDP, src, sport, dst, dport, bound_if, &request);
-	return r < 0 ? r : ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
+	if (r < 0)
+		return r;
+	put_cookie(&request, cookie);
+	r = ask(diag, SOCK_DIAG_BY_FAMILY, 0, &request, &found);
+	return r == -ESTALE ? -ENOENT : r;
+}
+
+/* Who is looked for among the sockets of a port, and whether others would hear the same. */
+struct hearers {
+	const uint8_t *src, *dst;
+	uint16_t sport;
+	uint64_t cookie;
+	bool others;
+};
+
+static bool any_addr(const struct inet_diag_msg *found, const uint32_t addr[4])
+{
+	static const uint32_t any[4];
+
+	return memcmp(addr, any, found->idiag_family == AF_INET ? 4 : 16) == 0;
+}
+
+static int hear(const struct nlmsghdr *header, void *data)
+{
+	struct hearers *h = data;
+	const struct inet_diag_msg *found = mnl_nlmsg_get_payload(header);
+
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*found)) {
+		errno = EBADMSG;
+		return MNL_CB_ERROR;
+	}
+	/* as __udp_is_mcast_sock() asks, but for interfaces and IPV6_V6ONLY: rather one too many */
+	if (((uint64_t)found->id.idiag_cookie[1] << 32 | found->id.idiag_cookie[0]) != h->cookie &&
+	    (any_addr(found, found->id.idiag_src) ||
+	     same_addr(found, found->id.idiag_src, h->dst)) &&
+	    (any_addr(found, found->id.idiag_dst) ||
+	     (same_addr(found, found->id.idiag_dst, h->src) &&
+	      found->id.idiag_dport == htons(h->sport))))
+		h->others = true;
+	return MNL_CB_OK;
+}
+
+/* All UDP sockets of a family with this port of their own. */
+static int ask_port(struct sp_sockdiag *diag, int family, uint16_t port, struct hearers *h)
+{
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = family,
+		.sdiag_protocol = IPPROTO_UDP,
+		.idiag_states = ~0u,
+		.id.idiag_sport = htons(port),
+	};
+	char buffer[REPLY_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	unsigned int sequence = ++diag->sequence;
+	struct nlmsghdr *header;
+	ssize_t len;
+	int r;
+
+	header = mnl_nlmsg_put_header(buffer);
+	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	header->nlmsg_seq = sequence;
+	memcpy(mnl_nlmsg_put_extra_header(header, sizeof(request)), &request, sizeof(request));
+	if (mnl_socket_sendto(diag->socket, header, header->nlmsg_len) < 0)
+		return -errno;
+	do {
+		len = mnl_socket_recvfrom(diag->socket, buffer, sizeof(buffer));
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if ((size_t)len >= sizeof(*header) &&
+		    ((struct nlmsghdr *)buffer)->nlmsg_seq != sequence)
+			continue;
+		r = mnl_cb_run(buffer, len, sequence, mnl_socket_get_portid(diag->socket), hear, h);
+		if (r < 0)
+			return -errno;
+		if (r == MNL_CB_STOP)
+			return 0;
+	} while (true);
+}
+
+int sp_sockdiag_alone(struct sp_sockdiag *diag, int family, const uint8_t src[16], uint16_t sport,
+		      const uint8_t dst[16], uint16_t dport, uint64_t cookie)
+{
+	struct hearers h = {.src = src, .dst = dst, .sport = sport, .cookie = cookie};
+	int r = 0;
+
+	if (family != AF_INET && family != AF_INET6)
+		return -EINVAL;
+	if (family == AF_INET)
+		r = ask_port(diag, AF_INET, dport, &h);
+	/* dual-stack sockets hear IPv4 too; a kernel without IPv6 has none */
+	if (r == 0 && !h.others)
+		r = ask_port(diag, AF_INET6, dport, &h);
+	if (r == -ENOENT && family == AF_INET)
+		r = 0;
+	return r == 0 && h.others ? -ENOTUNIQ : r;
+}
+
+int sp_sockdiag_probe_udp(struct sp_sockdiag *diag)
+{
+	struct sockaddr_in own = {.sin_family = AF_INET};
+	uint8_t lo[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+	socklen_t len = sizeof(own), cookie_len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+	int fd, r;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&own, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_len) < 0)
+		r = -errno;
+	else
+		r = sp_sockdiag_receives(diag, AF_INET, lo, 53, lo, ntohs(own.sin_port), 0, cookie);
+	if (fd >= 0)
+		close(fd);
+	return r;
 }
 
 int sp_sockdiag_probe(void)

@@ -35,11 +35,23 @@ int sp_sockdiag_destroy(struct sp_sockdiag *diag, int family, int protocol, cons
 			uint64_t cookie);
 
 /*
- * Would a UDP datagram from src:sport to dst:dport find a socket here? Ends as the packet has them;
- * the rest as above. 0; -ENOENT (none; also where the kernel has no udp_diag); -EINVAL; -errno.
+ * Would a UDP datagram from src:sport to dst:dport find the socket with this cookie here, and not
+ * another? Ends as the packet has them; the rest as above. 0; -ENOENT (another, or none; also where
+ * the kernel has no udp_diag: sp_sockdiag_probe_udp()); -EINVAL; -errno.
  */
 int sp_sockdiag_receives(struct sp_sockdiag *diag, int family, const uint8_t src[16],
-			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if);
+			 uint16_t sport, const uint8_t dst[16], uint16_t dport, uint32_t bound_if,
+			 uint64_t cookie);
+
+/*
+ * Is it the only one that would hear such a datagram if it came as a broadcast, which goes to every
+ * socket of that port and address? Asks for all sockets of the port. 0; -ENOTUNIQ; -EINVAL; -errno.
+ */
+int sp_sockdiag_alone(struct sp_sockdiag *diag, int family, const uint8_t src[16], uint16_t sport,
+		      const uint8_t dst[16], uint16_t dport, uint64_t cookie);
+
+/* Makes a UDP socket and looks for it: 0; -ENOENT (no udp_diag in this kernel); -errno. */
+int sp_sockdiag_probe_udp(struct sp_sockdiag *diag);
 
 /*
  * Tries it: makes a TCP connection on loopback in the current network namespace, destroys one end
