@@ -13,6 +13,7 @@
 
 #include "learn.bpf.h"
 #include "packet.bpf.h"
+#include "pages.bpf.h"
 
 /* What a step says of the packet; negative: a reason to deny the flow. */
 enum { SP_PASS = 1, SP_DROP = 2 /* this packet only: it will come again */ };
@@ -571,6 +572,8 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		c->payload_len -= used;
 		return c->payload_len ? SP_MORE : SP_PASS;
 	}
+	if (packet_shared(skb))
+		return SP_BAD(SHARED_PAGES);
 	st = stream_get(sk);
 	off = f->heads; /* 0: the first head of the connection */
 	if (st) {

@@ -770,6 +770,10 @@ static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, 
 {
 	int r;
 
+	if (bytes_matter(f, c) && packet_shared(skb)) {
+		c->kind = SP_EVENT_PACKET;
+		return SP_BAD(SHARED_PAGES);
+	}
 	if (f->state == SP_FLOW_SNIFF) {
 		r = sniff_segment(skb, c, f, s);
 		if (r != SP_PASS)
@@ -942,6 +946,10 @@ static __always_inline int dns_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 	c->kind = SP_EVENT_DNS;
 	if (skb->gso_size) {
 		c->reason = SP_REASON_DNS_BATCH;
+		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	}
+	if (!packet_linear(skb)) {
+		c->reason = SP_REASON_SHARED_PAGES;
 		return drop(skb, c, NULL, NULL, EGRESS_DROP);
 	}
 	s = scratch_claim(c->sandbox);

@@ -357,6 +357,8 @@ struct sp_host {
 	__u32 abi; /* SP_ABI_VERSION */
 	__u32 cpus;
 	__u64 seed[2]; /* secret of the name hash, drawn when the programs were loaded */
+	__u32 shared_known; /* 1: the programs can tell pages that may still change (bpf/pages.bpf.h) */
+	__u32 zero;
 };
 
 #define SP_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed size")
@@ -379,6 +381,6 @@ SP_ASSERT_SIZE(struct sp_pending_key, 24);
 SP_ASSERT_SIZE(struct sp_pending, 40);
 SP_ASSERT_SIZE(struct sp_event, 640);
 SP_ASSERT_SIZE(struct sp_request, 368);
-SP_ASSERT_SIZE(struct sp_host, 24);
+SP_ASSERT_SIZE(struct sp_host, 32);
 
 #endif

@@ -35,6 +35,12 @@ void sp_engine_close(struct sp_engine *engine);
 bool sp_engine_has_lsm(const struct sp_engine *engine);
 
 /*
+ * The programs can tell pages that may still change from bytes (Linux 6.2). If not, a command must
+ * not have the calls that hand pages to sockets: sendfile(), splice(), vmsplice(), tee().
+ */
+bool sp_engine_knows_shared(const struct sp_engine *engine);
+
+/*
  * Removes what dead owners left: sandboxes whose owner is gone and whose cgroup holds no process.
  * Sandboxes that still hold processes are left alone: they stay enforced. 0 or -errno (the lock, or
  * the directory of owners); a leftover that cannot be removed is left for the next time.

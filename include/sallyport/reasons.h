@@ -81,6 +81,8 @@
 	X(SOCKET_FAMILY, "socket_family", "this socket family is denied")                          \
 	X(SOCKET_OPTION, "socket_option", "this option hides what is sent from inspection")        \
 	X(BIND_DNS, "bind_dns", "a sandbox may not serve DNS")                                     \
+	X(SHARED_PAGES, "shared_pages",                                                            \
+	  "sent from pages that can still be written to (sendfile, splice)")                       \
 	/* the product */                                                                          \
 	X(NOT_READY, "not_ready", "the sandbox's policy is not in place")                          \
 	X(NO_MEMORY, "no_memory", "out of memory for a decision")                                  \

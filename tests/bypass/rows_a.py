@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Section A of threats.md: every way to send that a hook might not see."""
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -53,16 +54,30 @@ def through_tee(sock, data):
     calls.splice(reader2, sock)
 
 
+def or_send(call):
+    """Refused where the hook cannot tell pages that may still change: goes on as programs do."""
+    def function(sock, data):
+        try:
+            call(sock, data)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            sock.send(data)
+    return function
+
+
+# what they hand over counts behind the first bytes, which are what is judged
+PAGES = ("splice", "sendfile", "vmsplice", "tee")
 CONNECTED = {
     "send": lambda sock, data: sock.send(data),
     "write": lambda sock, data: os.write(sock.fileno(), data),
     "writev": lambda sock, data: os.writev(sock.fileno(), [data[:5], data[5:]]),
     "sendmsg": lambda sock, data: sock.sendmsg([data[:5], data[5:]]),
     "sendmmsg": lambda sock, data: calls.sendmmsg(sock, [(data, None)]),
-    "splice": through_pipe,
-    "sendfile": through_file,
-    "vmsplice": lambda sock, data: calls.vmsplice(data, sock),
-    "tee": through_tee,
+    "splice": or_send(through_pipe),
+    "sendfile": or_send(through_file),
+    "vmsplice": or_send(lambda sock, data: calls.vmsplice(data, sock)),
+    "tee": or_send(through_tee),
 }
 ADDRESSED = {
     "sendto": lambda sock, data, host, port: sock.sendto(data, (host, port)),
@@ -77,6 +92,8 @@ def every_call(kind, family, call):
         sock = t.connect(host=host) if kind == "tcp" else t.udp(AF_INET6 if ":" in host else AF_INET)
         if kind == "udp":
             sock.connect((host, t.port))
+        elif call in PAGES:
+            sock.send(b"first")
         CONNECTED[call](sock, t.marker)
 
     def addressed(t):

@@ -1005,7 +1005,7 @@ def vectors(t):
     stay(t, sock)
 
 
-@technique("C17", "more", oracle="marker")
+@technique("C17", "more", oracle="marker", allow=False)
 def msg_more(t):
     """MSG_MORE: an allowed query's beginning, then another's end, in one datagram"""
     sock = t.udp()
@@ -1023,7 +1023,7 @@ def msg_more_trailing(t):
     sock.sendto(t.marker, (RESOLVER4, 53))
 
 
-@technique("C17", "cork", oracle="marker")
+@technique("C17", "cork", oracle="marker", allow=False)
 def udp_cork(t):
     """UDP_CORK: one datagram out of two sends"""
     sock = t.udp()
@@ -1036,7 +1036,7 @@ def udp_cork(t):
     stay(t, sock)
 
 
-@technique("C17", "cork-elsewhere", oracle="marker")
+@technique("C17", "cork-elsewhere", oracle="marker", allow=False)
 def udp_cork_elsewhere(t):
     """UDP_CORK: begun to the resolver, ended to the target"""
     sock = t.udp()
@@ -1048,7 +1048,7 @@ def udp_cork_elsewhere(t):
     stay(t, sock)
 
 
-@technique("C17", "splice", oracle="marker")
+@technique("C17", "splice", oracle="marker", allow=False)
 def splice(t):
     """splice() of a query from a pipe"""
     sock = t.udp()
@@ -1060,7 +1060,7 @@ def splice(t):
     stay(t, sock)
 
 
-@technique("C17", "vmsplice-late", oracle="marker")
+@technique("C17", "vmsplice-late", oracle="marker", allow=False)
 def vmsplice_late(t):
     """vmsplice() and splice() of an allowed query whose page becomes another's before it is sent"""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -1078,7 +1078,7 @@ def vmsplice_late(t):
     stay(t, sock)
 
 
-@technique("C17", "sendfile", oracle="marker")
+@technique("C17", "sendfile", oracle="marker", allow=False)
 def sendfile(t):
     """sendfile() of a query over TCP"""
     file = os.memfd_create("query")

@@ -116,7 +116,7 @@ def piped(data, size=65536):
     return ready
 
 
-@technique("D1", "splice", oracle="marker")
+@technique("D1", "splice", oracle="marker", allow=False)
 def splice(t):
     """a ClientHello spliced from a pipe, piece by piece"""
     sock = at(t, 443)
@@ -718,8 +718,6 @@ def by_zerocopy(sock, memory, page, length):
     sock.sendmsg([page], [], 0x4000000)
 
 
-PAGE_STATED = ("a page that is changed after it was judged: to an address that was allowed for this connection. "
-               "A ClientHello is compared when it is sent again; a request head is not")
 for label, what, send in (("sendfile", "sendfile()", by_sendfile), ("splice", "splice() from a file", by_splice),
                           ("vmsplice", "vmsplice() and splice()", by_vmsplice)):
     def tls_page(t, send=send):
@@ -732,7 +730,7 @@ for label, what, send in (("sendfile", "sendfile()", by_sendfile), ("splice", "s
     tls_page.__doc__ = f"a ClientHello sent by {what}, its page changed before it is sent again"
     http_page.__doc__ = f"a request sent by {what}, its page changed before it is sent again"
     technique("D10", f"tls-{label}", oracle="marker", allow=False, beside=lossy, timeout=6)(tls_page)
-    technique("D10", f"http-{label}", oracle="marker", allow=False, beside=lossy, timeout=6, stated=PAGE_STATED)(http_page)
+    technique("D10", f"http-{label}", oracle="marker", allow=False, beside=lossy, timeout=6)(http_page)
 
 
 @technique("D10", "zerocopy", oracle="marker", allow=False, beside=lossy, timeout=6)

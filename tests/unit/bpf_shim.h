@@ -31,6 +31,12 @@
 #define __BPF_HELPERS__ /* the header is not read: this is it */
 #define __bpf__		/* and the sources take the branches that are meant for the kernel */
 
+#define __BPF_CORE_READ_H__   /* nor this one */
+#define preserve_access_index /* as an attribute: none */
+#define bpf_core_type_id_kernel(type) 0
+#define __ksym
+#define __weak __attribute__((weak))
+
 #define SEC(name)
 /* declarators, which take no parentheses */
 /* NOLINTBEGIN(bugprone-macro-parentheses) */

@@ -621,6 +621,16 @@ static void check_lsm(struct doctor *doctor, struct finding *finding)
 		      list);
 }
 
+static void check_pages(struct doctor *doctor, struct finding *finding)
+{
+	if (!doctor->engine)
+		found(finding, RESULT_DEGRADED, "not tried: no programs");
+	else if (sp_engine_knows_shared(doctor->engine))
+		found(finding, RESULT_OK, "told from bytes that were copied");
+	else
+		found(finding, RESULT_DEGRADED, "cannot be told from bytes that were copied");
+}
+
 /* ---- what a denial needs to be instant ------------------------------------------------------ */
 
 static void map_v4(const char *text, uint8_t ret_addr[16])
@@ -924,6 +934,10 @@ static const struct check checks[] = {
 	 "Linux 5.9 or newer, and CAP_SYS_ADMIN"},
 	{"family hook", false, check_lsm, "families are refused in every process of the cgroup",
 	 "boot with lsm=...,bpf (CONFIG_BPF_LSM=y, Linux 6.0); run uses seccomp meanwhile"},
+	{"shared pages", false, check_pages,
+	 "what sendfile or splice sends can change after it was judged",
+	 "Linux 6.2; run refuses sendfile and splice meanwhile, but not in processes put in by "
+	 "hand"},
 	{"IPv6", false, check_ipv6, "without it there is nothing to enforce there", "not needed"},
 	{"resolvers", false, check_resolvers, "sockets that answer names without DNS",
 	 "run hides them"},

@@ -55,7 +55,7 @@ struct options {
 	const char *policy, *mode, *default_action, *events, *user;
 	const char **allow, **deny, **resolvers;
 	size_t allow_len, deny_len, resolvers_len;
-	bool json, quiet, keep_caps, keep_families, hide_sockets, kill_left;
+	bool json, quiet, keep_caps, keep_families, keep_sendfile, hide_sockets, kill_left;
 	char **command;
 };
 
@@ -108,6 +108,8 @@ static const char *const run_usage =
 	"      --keep-caps          keep capabilities (a sandbox with CAP_NET_ADMIN can get out)\n"
 	"      --keep-families      keep socket families other than UNIX, INET, INET6 and\n"
 	"                           NETLINK(ROUTE), and io_uring\n"
+	"      --keep-sendfile      before Linux 6.2: keep sendfile() and splice(), which nginx\n"
+	"                           needs; what they send can change after it was judged\n"
 	"      --hide-sockets       hide the sockets of container engines, D-Bus and systemd\n"
 	"      --kill-left          kill what COMMAND leaves running; otherwise it goes on, "
 	"enforced\n"
@@ -125,6 +127,7 @@ enum {
 	OPTION_RESOLVER,
 	OPTION_KEEP_CAPS,
 	OPTION_KEEP_FAMILIES,
+	OPTION_KEEP_SENDFILE,
 	OPTION_HIDE_SOCKETS,
 	OPTION_KILL_LEFT,
 };
@@ -142,6 +145,7 @@ static const struct option long_options[] = {
 	{"user", required_argument, NULL, 'u'},
 	{"keep-caps", no_argument, NULL, OPTION_KEEP_CAPS},
 	{"keep-families", no_argument, NULL, OPTION_KEEP_FAMILIES},
+	{"keep-sendfile", no_argument, NULL, OPTION_KEEP_SENDFILE},
 	{"hide-sockets", no_argument, NULL, OPTION_HIDE_SOCKETS},
 	{"kill-left", no_argument, NULL, OPTION_KILL_LEFT},
 	{"help", no_argument, NULL, 'h'},
@@ -229,6 +233,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case OPTION_KEEP_FAMILIES:
 			o->keep_families = true;
+			break;
+		case OPTION_KEEP_SENDFILE:
+			o->keep_sendfile = true;
 			break;
 		case OPTION_HIDE_SOCKETS:
 			o->hide_sockets = true;
@@ -963,6 +970,7 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 		.keep_caps = run->options.keep_caps,
 		.keep_families = run->options.keep_families,
 		.hide_sockets = run->options.hide_sockets,
+		.refuse_pages = !sp_engine_knows_shared(run->engine) && !run->options.keep_sendfile,
 		.identity = identity,
 		.before = &run->before,
 	};
@@ -975,6 +983,12 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 		sp_cli_warn(
 			"--keep-families: this kernel also refuses families by an LSM hook, which "
 			"stays");
+	if (!run->options.quiet && run->options.keep_sendfile && launch.enforce &&
+	    !sp_engine_knows_shared(run->engine))
+		sp_cli_warn(
+			"--keep-sendfile: on this kernel (before 6.2) the command can change "
+			"queries, ClientHellos and request heads after they were judged: denied "
+			"names can be asked for and reached");
 	r = sp_launch_start(&launch, &launched, err);
 	run->child = launched.pid;
 	run->pids = launched.pids;

@@ -43,9 +43,9 @@
  *  privileges    no_new_privs: set-uid programs and file capabilities give nothing back.
  *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), clone3()
  *                (a child in another cgroup), and the two terminal ioctls that type into the
- *                caller's shell. Late, since it forbids what earlier stages may need.
- *  verify        Looks at the result as the kernel reports it, and refuses to go on if a stage did
- *                not do what its return value said.
+ *                caller's shell; before Linux 6.2 also sendfile(), splice(), vmsplice(), tee().
+ * Late, since it forbids what earlier stages may need. verify        Looks at the result as the
+ * kernel reports it, and refuses to go on if a stage did not do what its return value said.
  *  environment   HOME, USER, LOGNAME, SHELL of the new user. Signal mask, dispositions and limits
  *                as sallyport found them.
  *  exec          execvp, as the target user: what that user cannot execute is not found by root.
@@ -573,6 +573,32 @@ int sp_launch_load_filter(bool sockets, bool bpf)
 	return r;
 }
 
+/*
+ * Where the packet hook cannot tell pages that may still change from bytes that were copied
+ * (bpf/pages.bpf.h), nothing hands pages to a socket. EINVAL is what sendfile() says of a file that
+ * cannot be mapped: programs go on with read() and write(), but for nginx. A filter of its own:
+ * io_uring, which has splice too, is refused by the other one.
+ */
+int sp_launch_refuse_pages(void)
+{
+	static const int calls[] = {SCMP_SYS(sendfile), SCMP_SYS(splice), SCMP_SYS(vmsplice),
+				    SCMP_SYS(tee)};
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int r;
+
+	if (!filter)
+		return -ENOMEM;
+	r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (!r)
+		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) && !r; i++)
+		r = deny(filter, EINVAL, calls[i], 0, NULL);
+	if (!r)
+		r = seccomp_load(filter);
+	seccomp_release(filter);
+	return r;
+}
+
 /* ---- stage: verify -------------------------------------------------------------------------- */
 
 /* In the PID namespace: /proc is of it, there is nobody above, and init leads nowhere. */
@@ -605,6 +631,10 @@ static int child_verify(const struct sp_launch *launch, bool pids, const char **
 	if (!launch->keep_families &&
 	    (syscall(SYS_socket, AF_ALG, SOCK_SEQPACKET, 0) >= 0 || errno != EAFNOSUPPORT))
 		return -EPERM;
+	*ret_what = "sendfile";
+	if (launch->refuse_pages &&
+	    (syscall(SYS_sendfile, -1, -1, NULL, 1) >= 0 || errno != EINVAL))
+		return -EPERM; /* unfiltered: EBADF */
 	*ret_what = "capabilities";
 	if (launch->keep_caps)
 		return 0;
@@ -775,6 +805,9 @@ child(const struct sp_launch *launch, bool pids, int go, int report)
 		r = child_landlock(launch);
 		if (r)
 			fail(report, SP_STAGE_LANDLOCK, r, NULL);
+		r = launch->refuse_pages ? sp_launch_refuse_pages() : 0;
+		if (r)
+			fail(report, SP_STAGE_FILTER, r, "sendfile");
 		r = sp_launch_load_filter(!launch->keep_families, !launch->keep_caps);
 		if (r)
 			fail(report, SP_STAGE_FILTER, r, NULL);

@@ -59,6 +59,9 @@ int sp_launch_drop_caps(void);
  */
 int sp_launch_load_filter(bool sockets, bool bpf);
 
+/* The same for sendfile(), splice(), vmsplice() and tee(), which then say EINVAL. 0 or -errno. */
+int sp_launch_refuse_pages(void);
+
 /* ---- starting ------------------------------------------------------------------------------- */
 
 enum sp_stage {
@@ -99,6 +102,7 @@ struct sp_launch {
 	bool share_pids;     /* no PID namespace, no scope of signals */
 	bool share_abstract; /* no scope of abstract UNIX sockets */
 	bool landlock;	     /* --landlock: also where it costs mount() */
+	bool refuse_pages; /* the packet hook cannot tell pages that may still change */
 	const struct sp_identity *identity;
 	const struct sp_before *before;
 };

@@ -146,6 +146,28 @@ static int load_lsm(int attached, const char *dir, struct sp_error **err)
 	return r;
 }
 
+/* Loads the programs, with or without what Linux 6.2 brought: 0, or an error of libbpf's. */
+static int load_programs(uint32_t cpus, bool shared, struct sallyport_bpf **ret_skel)
+{
+	struct sallyport_bpf *skel;
+	int r;
+
+	libbpf_said[0] = 0;
+	skel = sallyport_bpf__open();
+	if (!skel)
+		return -errno;
+	skel->rodata->shared_known = shared;
+	r = bpf_map__set_max_entries(skel->maps.scratch, cpus * SP_SCRATCH_PER_CPU);
+	if (r == 0)
+		r = sallyport_bpf__load(skel);
+	if (r < 0) {
+		sallyport_bpf__destroy(skel);
+		return r;
+	}
+	*ret_skel = skel;
+	return 0;
+}
+
 /* Loads everything and pins it in the new directory `dir`. */
 static int load_and_pin(const char *dir, struct sp_error **err)
 {
@@ -160,13 +182,12 @@ static int load_and_pin(const char *dir, struct sp_error **err)
 	host.cpus = cpus;
 	if (getrandom(host.seed, sizeof(host.seed), 0) != sizeof(host.seed))
 		return sp_error_set(err, -EIO, "cannot draw a secret: %s", strerror(errno));
-	libbpf_said[0] = 0;
-	skel = sallyport_bpf__open();
-	if (!skel)
-		return load_failed(err, -errno, "the BPF programs");
-	r = bpf_map__set_max_entries(skel->maps.scratch, cpus * SP_SCRATCH_PER_CPU);
-	if (r == 0)
-		r = sallyport_bpf__load(skel);
+	host.shared_known = 1;
+	r = load_programs(host.cpus, true, &skel);
+	if (r < 0 && r != -EPERM) {
+		host.shared_known = 0;
+		r = load_programs(host.cpus, false, &skel);
+	}
 	if (r < 0) {
 		r = load_failed(err, r, "the BPF programs");
 		goto out;
@@ -415,4 +436,9 @@ void sp_engine_close(struct sp_engine *e)
 bool sp_engine_has_lsm(const struct sp_engine *e)
 {
 	return e->has_lsm;
+}
+
+bool sp_engine_knows_shared(const struct sp_engine *e)
+{
+	return e->host.shared_known;
 }
