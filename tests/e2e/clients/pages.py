@@ -37,7 +37,9 @@ def heads(host):
         file.write(request)
         file.flush()
         sock.sendall(request)
-        sock.recv(65536)
+        first = b""
+        while not first.endswith(f"asked for {host}\n".encode()):
+            first += sock.recv(65536)
         os.sendfile(sock.fileno(), file.fileno(), 0, len(request))
         answer = sock.recv(65536)
     print(answer.split(b"\r\n")[0].decode())
