@@ -16,7 +16,7 @@ from technique import (
 
 PYTHON = "/usr/bin/python3"
 SAME_USER = "a process of the same user outside can be taken over: --user with a user of its own"
-HELPER = "a process outside that acts for the command over a UNIX socket is no network traffic: --hide-sockets"
+HELPER = "a process outside that acts for the command over a UNIX socket, and is in no table of helpers, is no network traffic"
 FOREIGN = "a socket belongs to the cgroup that made it: give a sandbox no UNIX socket of who has the network"
 
 
@@ -383,16 +383,13 @@ def handle(_):
 
 # ---- B4, B5: who acts for it ---------------------------------------------------------------------
 
-HIDDEN = ("--hide-sockets",)
-
-
 def docker_path(t):
     return f"{t.directory}/docker.sock"
 
 
-@technique("B4", "docker", allow=False, options=HIDDEN, beside=serving(docker_path, forward))
+@technique("B4", "docker", allow=False, beside=serving(docker_path, forward))
 def docker(t):
-    """the container engine's socket ($DOCKER_HOST), with --hide-sockets"""
+    """the container engine's socket ($DOCKER_HOST)"""
     ask_unix(t, docker_path(t))
 
 

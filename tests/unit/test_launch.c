@@ -336,10 +336,11 @@ static void start(char *const argv[], bool enforce, const char *user, struct sta
 	struct sp_identity identity = {0};
 	struct sp_before before;
 	struct sp_launched launched;
+	struct sp_hide_list hide;
 	struct sp_launch launch = {.argv = argv,
 				   .cgroup_fd = -1,
 				   .enforce = enforce,
-				   .hide_sockets = true,
+				   .hide = &hide,
 				   .share_pids = share_pids,
 				   .share_abstract = share_abstract,
 				   .landlock = old_landlock,
@@ -358,7 +359,11 @@ static void start(char *const argv[], bool enforce, const char *user, struct sta
 	out = dup(1);
 	dup2(fds[1], 1);
 	close(fds[1]);
+	assert_int_equal(sp_hide_find(identity.change ? identity.uid : 0, 0, "/run/home", enforce,
+				      NULL, &hide),
+			 0);
 	ret->result = sp_launch_start(&launch, &launched, &err);
+	sp_hide_list_free(&hide);
 	ret->stage = launched.stage;
 	dup2(out, 1);
 	close(out);
@@ -577,6 +582,87 @@ static void test_hides(void **state)
 	(void)state;
 	need_root();
 	assert_int_equal(in_child(hides, &enforce), 0);
+}
+
+/* The names of `file` that are still sockets for a command, and what a shell there can do. */
+static const char look[] =
+	"for i in /run/docker.sock /run/dbus/bus /mnt/run/docker.sock /mnt/run/dbus/bus /mnt/one "
+	"/mnt/dbus/bus /run/deep/er/linked /run/bus-linked /mnt/run/bus-linked "
+	"/mnt/run/deep/er/linked "
+	"/run/custom /mnt/run/custom /run/agent /run/forwarded /tmp/tmux-0/default /run/none; do "
+	"test -S $i && echo \"[$i]\"; done; touch /tmp/tmux-0/own 2>/dev/null && echo [own]; "
+	"stat -c [%u:%a] /tmp/tmux-0 /tmp/tmux-65534 2>/dev/null; test -d /mnt/run/deep/er && echo "
+	"[rest]";
+
+/* A socket that this process, under a name of another, listens on. */
+static int serve_as(const char *comm, const char *path)
+{
+	int ready[2];
+	char byte;
+
+	if (pipe2(ready, O_CLOEXEC))
+		return -1;
+	if (!fork()) {
+		(void)prctl(PR_SET_NAME, comm);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (make_socket(path) >= 0 && write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	return read(ready[0], &byte, 1) == 1 ? 0 : -1;
+}
+
+/* The same sockets by other paths: other mounts, parts of mounts, hard links, other places. */
+static int hides_elsewhere(void *data)
+{
+	static const char *const mounts[][2] = {
+		{"/run", "/mnt/run"}, {"/run/docker.sock", "/mnt/one"}, {"/run/dbus", "/mnt/dbus"}};
+	struct started s;
+
+	(void)data;
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", "/run", "tmpfs", 0, "mode=755") ||
+	    mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") ||
+	    mount("tmpfs", "/mnt", "tmpfs", 0, "mode=755"))
+		return 1;
+	if (mkdir("/run/dbus", 0755) || mkdir("/run/deep", 0755) || mkdir("/run/deep/er", 0755) ||
+	    mkdir("/tmp/tmux-0", 0700) || mkdir("/run/home", 0700) ||
+	    chown("/run/home", 65534, 65534) || mkdir("/mnt/run", 0755) ||
+	    mkdir("/mnt/dbus", 0755) || mknod("/mnt/one", S_IFREG | 0600, 0) ||
+	    make_socket("/run/docker.sock") < 0 || make_socket("/run/dbus/bus") < 0 ||
+	    make_socket("/tmp/tmux-0/default") < 0 ||
+	    link("/run/docker.sock", "/run/deep/er/linked") ||
+	    link("/run/dbus/bus", "/run/bus-linked"))
+		return 2;
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
+		if (mount(mounts[i][0], mounts[i][1], NULL, MS_BIND, NULL))
+			return 3;
+	if (serve_as("dockerd", "/run/custom") || serve_as("ssh-agent", "/run/agent") ||
+	    serve_as("sshd-session", "/run/forwarded") || make_socket("/run/none") < 0)
+		return 4; /* last: the others would hold it too */
+	setenv("SSH_AUTH_SOCK", "/run/agent", 1);
+	start(COMMAND("sh", "-c", (char *)look), true, NULL, &s);
+	if (s.result ||
+	    strcmp(s.output, "[/run/agent]\n[/run/none]\n[own]\n[0:700]\n[rest]\n") != 0)
+		return fprintf(stderr, "%d: %s", s.result, s.output), 5;
+	/* An agent of unknown origin is not left in reach, and is said. */
+	setenv("SSH_AUTH_SOCK", "/run/none", 1);
+	start(COMMAND("sh", "-c", (char *)look), true, "65534:65534", &s);
+	if (s.result || strcmp(s.output, "[/run/agent]\n[0:700]\n[65534:700]\n[rest]\n") != 0)
+		return fprintf(stderr, "%d: %s", s.result, s.output), 6;
+	/* Outside all is as it was. */
+	if (system("test -S /run/docker.sock && test -S /tmp/tmux-0/default && "
+		   "test -S /mnt/dbus/bus && ! test -e /tmp/tmux-0/own"))
+		return 7;
+	return 0;
+}
+
+static void test_hides_elsewhere(void **state)
+{
+	(void)state;
+	need_root();
+	assert_int_equal(in_child(hides_elsewhere, NULL), 0);
 }
 
 static int hides_for_audit(void *data)
@@ -885,32 +971,72 @@ static void test_resolv(void **state)
 	assert_int_equal(servers.len, 8);
 }
 
-static void test_hidden_paths(void **state)
+static void one_address(const char *value, const char *expected)
 {
-	struct sp_hidden hidden = {.path = "$SP_TEST_ADDRESS"};
+	const char *rest = value;
 	char path[PATH_MAX];
 
+	assert_int_equal(sp_hide_address(&rest, path), expected != NULL);
+	if (expected)
+		assert_string_equal(path, expected);
+}
+
+static void test_addresses(void **state)
+{
+	const char *rest = "tcp:host=h;unix:path=/a,guid=1;unix:abstract=/b;unix:path=/c%2fd%zz";
+	char path[PATH_MAX], longest[PATH_MAX + 10];
+
 	(void)state;
-	unsetenv("SP_TEST_ADDRESS");
-	assert_false(sp_hidden_path(&hidden, 1, path));
-	setenv("SP_TEST_ADDRESS", "tcp://1.2.3.4:2375", 1);
-	assert_false(sp_hidden_path(&hidden, 1, path));
-	setenv("SP_TEST_ADDRESS", "unix:///run/x.sock", 1);
-	assert_true(sp_hidden_path(&hidden, 1, path));
-	assert_string_equal(path, "/run/x.sock");
-	setenv("SP_TEST_ADDRESS", "unix:path=/run/user/1/bus,guid=0", 1);
-	assert_true(sp_hidden_path(&hidden, 1, path));
-	assert_string_equal(path, "/run/user/1/bus");
-	setenv("SP_TEST_ADDRESS", "unix:abstract=/tmp/x", 1);
-	assert_false(sp_hidden_path(&hidden, 1, path));
-	hidden.path = "%r/bus";
-	unsetenv("XDG_RUNTIME_DIR");
-	assert_true(sp_hidden_path(&hidden, 4242, path));
-	assert_string_equal(path, "/run/user/4242/bus");
-	setenv("XDG_RUNTIME_DIR", "/tmp/runtime", 1);
-	assert_true(sp_hidden_path(&hidden, 4242, path));
-	assert_string_equal(path, "/tmp/runtime/bus");
-	unsetenv("XDG_RUNTIME_DIR");
+	one_address(NULL, NULL);
+	one_address("", NULL);
+	one_address("tcp://1.2.3.4:2375", NULL);
+	one_address("unix:///run/x.sock", "/run/x.sock");
+	one_address("unix:/run/x", "/run/x");
+	one_address("unix:path=/run/user/1/bus,guid=0", "/run/user/1/bus");
+	one_address("unix:abstract=/tmp/x", NULL);
+	one_address("unix:path=/a%00b", NULL);
+	one_address("{id}unix:/run/pulse", "/run/pulse");
+	one_address("/tmp/tmux-0/default,12,0", "/tmp/tmux-0/default");
+	assert_true(sp_hide_address(&rest, path));
+	assert_string_equal(path, "/a");
+	assert_true(sp_hide_address(&rest, path));
+	assert_string_equal(path, "/c/d%zz");
+	assert_false(sp_hide_address(&rest, path));
+	memset(longest, 'x', sizeof(longest));
+	longest[0] = '/';
+	longest[sizeof(longest) - 1] = '\0';
+	one_address(longest, NULL);
+}
+
+static void test_shares(void **state)
+{
+	struct sp_shares shares = {0};
+	struct sp_error *err = NULL;
+
+	(void)state;
+	assert_int_equal(sp_share_add(&shares, "docker", &err), 0);
+	assert_true(sp_shared(&shares, sp_helper_find("docker")));
+	assert_false(sp_shared(&shares, sp_helper_find("podman")));
+	assert_false(sp_shared(NULL, sp_helper_find("docker")));
+	assert_false(sp_shares_abstract(&shares));
+	assert_int_equal(sp_share_add(&shares, "x11", &err), 0);
+	assert_true(sp_shares_abstract(&shares));
+	assert_false(shares.pids);
+	assert_int_equal(sp_share_add(&shares, "pids", &err), 0);
+	assert_true(shares.pids);
+	assert_int_equal(sp_share_add(&shares, "dokcer", &err), -EINVAL);
+	assert_non_null(strstr(err->message, "did you mean docker?"));
+	sp_error_free(err);
+	err = NULL;
+	assert_int_equal(sp_share_add(&shares, "", &err), -EINVAL);
+	sp_error_free(err);
+	/* Every place and process is of a helper that there is. */
+	for (const struct sp_helper_place *p = sp_helper_places; p->helper; p++)
+		assert_non_null(sp_helper_find(p->helper));
+	for (const struct sp_helper_process *p = sp_helper_processes; p->helper; p++) {
+		assert_non_null(sp_helper_find(p->helper));
+		assert_true(strlen(p->comm) < 17); /* TASK_COMM_LEN, and a star */
+	}
 }
 
 static void test_output_never_waits(void **state)
@@ -976,6 +1102,7 @@ int main(void)
 		cmocka_unit_test(test_state_of_child),
 		cmocka_unit_test(test_sudo),
 		cmocka_unit_test(test_hides),
+		cmocka_unit_test(test_hides_elsewhere),
 		cmocka_unit_test(test_hides_for_audit),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_other_proc),
@@ -984,7 +1111,8 @@ int main(void)
 		cmocka_unit_test(test_landlock_mounts),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_resolv),
-		cmocka_unit_test(test_hidden_paths),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_output_never_waits),
 		cmocka_unit_test(test_words),
 	};

@@ -799,54 +799,134 @@ static bool has_socket(const char *path, int depth) /* NOLINT(misc-no-recursion)
 	return has;
 }
 
-/* The sockets of the launcher's table that are there, in a directory or by themselves. */
-static unsigned int list_hidden(bool option, char *text, size_t size)
+/* Whom `run` would start a command as. */
+static void find_helpers(struct sp_hide_list *ret_list)
 {
-	const char *sudo = getenv("SUDO_UID");
-	uid_t uid = sudo ? (uid_t)strtoul(sudo, NULL, 10) : getuid();
+	struct sp_identity identity = {0};
+	struct sp_error *err = NULL;
+	uid_t uid = getuid();
+
+	if (sp_identity_find(NULL, &identity, &err))
+		sp_error_free(err);
+	if (identity.change)
+		uid = identity.uid;
+	if (sp_hide_find(uid, identity.change ? identity.gid : getgid(),
+			 identity.change ? identity.home : getenv("HOME"), false, NULL, ret_list))
+		*ret_list = (struct sp_hide_list){0};
+	sp_identity_free(&identity);
+}
+
+/* Those of one kind: "docker (/run/docker.sock, /run/docker), tmux (...)". */
+static unsigned int list_helpers(const struct sp_hide_list *list, enum sp_hide_when when,
+				 char *text, size_t size)
+{
 	unsigned int count = 0;
-	char path[PATH_MAX];
-	struct stat st, seen[64];
 
-	for (const struct sp_hidden *hidden = sp_hidden_paths; hidden->path; hidden++) {
-		bool twice = false;
+	*text = '\0';
+	for (const struct sp_helper *helper = sp_helpers; helper->name; helper++) {
+		unsigned int places = 0;
 
-		if ((hidden->when == SP_HIDE_OPTION) != option ||
-		    !sp_hidden_path(hidden, uid, path) || stat(path, &st) ||
-		    (hidden->how == SP_HIDE_SOCKET ? !S_ISSOCK(st.st_mode) : !has_socket(path, 2)))
-			continue;
-		for (unsigned int i = 0; i < count; i++) /* /var/run is /run */
-			twice = twice ||
-				(seen[i].st_dev == st.st_dev && seen[i].st_ino == st.st_ino);
-		if (twice || count >= 64)
-			continue;
-		seen[count] = st;
-		snprintf(text + strlen(text), size - strlen(text), "%s%s", count++ ? ", " : "",
-			 path);
+		for (size_t i = 0; i < list->len && helper->when == when; i++) {
+			const struct sp_hide_target *target = &list->targets[i];
+
+			if (target->helper != helper ||
+			    (S_ISDIR(target->mode) && !has_socket(target->path, 2)))
+				continue;
+			if (!places++)
+				snprintf(text + strlen(text), size - strlen(text), "%s%s (%s",
+					 count++ ? ", " : "", helper->name, target->path);
+			else if (places == 2)
+				snprintf(text + strlen(text), size - strlen(text), " ...");
+		}
+		if (places)
+			snprintf(text + strlen(text), size - strlen(text), ")");
 	}
 	return count;
 }
 
-static void check_resolvers(struct doctor *doctor, struct finding *finding)
+static void found_helpers(enum sp_hide_when when, const char *what, struct finding *finding)
 {
-	char text[400] = "";
+	struct sp_hide_list list;
+	char text[400];
 
-	(void)doctor;
-	if (list_hidden(false, text, sizeof(text)))
-		found(finding, RESULT_OK, "%s: hidden by run", text);
+	find_helpers(&list);
+	if (list_helpers(&list, when, text, sizeof(text)))
+		found(finding, RESULT_OK, "%s: %s", what, text);
 	else
-		found(finding, RESULT_OK, "none");
+		found(finding, RESULT_OK, "none found");
+	sp_hide_list_free(&list);
 }
 
-static void check_sockets(struct doctor *doctor, struct finding *finding)
+static void check_resolvers(struct doctor *doctor, struct finding *finding)
 {
-	char text[400] = "";
+	(void)doctor;
+	found_helpers(SP_HIDE_ALWAYS, "hidden by run", finding);
+}
+
+static void check_helpers(struct doctor *doctor, struct finding *finding)
+{
+	(void)doctor;
+	found_helpers(SP_HIDE_ENFORCED, "hidden by run", finding);
+}
+
+static void check_signers(struct doctor *doctor, struct finding *finding)
+{
+	(void)doctor;
+	found_helpers(SP_HIDE_NEVER, "in reach of a command", finding);
+}
+
+/* Is it in the list, or below a directory of it? */
+static bool is_listed(const struct sp_hide_list *list, const char *path)
+{
+	for (size_t i = 0; i < list->len; i++) {
+		size_t len = strlen(list->targets[i].path);
+
+		if (!strncmp(path, list->targets[i].path, len) &&
+		    (path[len] == '\0' || path[len] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What listens in the file system, is in no table, and can be connected to by whom `run` starts: a
+ * database, a service of one's own. Whether it acts for others, only its owner knows.
+ */
+static void check_others(struct doctor *doctor, struct finding *finding)
+{
+	FILE *file = fopen("/proc/net/unix", "re");
+	char *line = NULL, text[400] = "";
+	struct sp_hide_list list;
+	unsigned int count = 0, abstract = 0;
+	size_t size = 0;
 
 	(void)doctor;
-	if (list_hidden(true, text, sizeof(text)))
-		found(finding, RESULT_DEGRADED, "%s", text);
+	find_helpers(&list);
+	while (file && getline(&line, &size, file) > 0) {
+		unsigned long flags = 0;
+		struct stat st;
+		int at = 0;
+
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "%*s %*s %*s %lx %*s %*s %*s %n", &flags, &at) != 1 || !at ||
+		    !(flags & 0x10000) /* SO_ACCEPTCON: it listens */)
+			continue;
+		abstract += line[at] == '@';
+		if (line[at] != '/' || stat(line + at, &st) || is_listed(&list, line + at))
+			continue;
+		if (count++ < 6)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s",
+				 count > 1 ? ", " : "", line + at);
+	}
+	if (count || abstract)
+		found(finding, RESULT_OK, "%u in files%s%s%s, %u abstract", count,
+		      count ? ": " : "", text, count > 6 ? " ..." : "", abstract);
 	else
-		found(finding, RESULT_OK, "none");
+		found(finding, RESULT_OK, "none found");
+	sp_hide_list_free(&list);
+	free(line);
+	if (file)
+		fclose(file);
 }
 
 static void check_delegation(struct doctor *doctor, struct finding *finding)
@@ -941,8 +1021,14 @@ static const struct check checks[] = {
 	{"IPv6", false, check_ipv6, "without it there is nothing to enforce there", "not needed"},
 	{"resolvers", false, check_resolvers, "sockets that answer names without DNS",
 	 "run hides them"},
-	{"other sockets", false, check_sockets, "a daemon behind them can act outside the sandbox",
-	 "sallyport run --hide-sockets"},
+	{"helpers", false, check_helpers,
+	 "daemons that start programs or open connections for others",
+	 "run hides them; --share NAME gives one back"},
+	{"signers", false, check_signers, "agents that sign with the user's keys",
+	 "not hidden, since git needs them; unset SSH_AUTH_SOCK, or run --user"},
+	{"other sockets", false, check_others,
+	 "what listens there may act for others; run knows nothing of it",
+	 "file permissions, or run --user"},
 	{"delegation", false, check_delegation,
 	 "the owner of a cgroup can move processes out of it",
 	 "start from a root-owned cgroup (systemd-run --scope), or run --user with another user"},

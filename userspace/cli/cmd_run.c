@@ -55,7 +55,8 @@ struct options {
 	const char *policy, *mode, *default_action, *events, *user;
 	const char **allow, **deny, **resolvers;
 	size_t allow_len, deny_len, resolvers_len;
-	bool json, quiet, keep_caps, keep_families, keep_sendfile, hide_sockets, kill_left;
+	bool json, quiet, keep_caps, keep_families, keep_sendfile, kill_left;
+	struct sp_shares shares;
 	char **command;
 };
 
@@ -110,7 +111,10 @@ static const char *const run_usage =
 	"                           NETLINK(ROUTE), and io_uring\n"
 	"      --keep-sendfile      before Linux 6.2: keep sendfile() and splice(), which nginx\n"
 	"                           needs; what they send can change after it was judged\n"
-	"      --hide-sockets       hide the sockets of container engines, D-Bus and systemd\n"
+	"      --share NAME         do not hide this helper outside (docker, session-bus, x11 "
+	"...);\n"
+	"                           may be repeated; \"--share help\" lists the names\n"
+	"      --hide-sockets       does nothing: it is the default\n"
 	"      --kill-left          kill what COMMAND leaves running; otherwise it goes on, "
 	"enforced\n"
 	"  -h, --help               this text\n"
@@ -129,6 +133,7 @@ enum {
 	OPTION_KEEP_FAMILIES,
 	OPTION_KEEP_SENDFILE,
 	OPTION_HIDE_SOCKETS,
+	OPTION_SHARE,
 	OPTION_KILL_LEFT,
 };
 
@@ -147,6 +152,7 @@ static const struct option long_options[] = {
 	{"keep-families", no_argument, NULL, OPTION_KEEP_FAMILIES},
 	{"keep-sendfile", no_argument, NULL, OPTION_KEEP_SENDFILE},
 	{"hide-sockets", no_argument, NULL, OPTION_HIDE_SOCKETS},
+	{"share", required_argument, NULL, OPTION_SHARE},
 	{"kill-left", no_argument, NULL, OPTION_KILL_LEFT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -184,6 +190,30 @@ static int bad_option(char *word)
 		sp_cli_error("run: unknown option %.60s; see sallyport run --help",
 			     word ? word : "");
 	return SP_EXIT_USAGE;
+}
+
+static int share(struct sp_shares *shares, const char *name)
+{
+	struct sp_error *err = NULL;
+
+	if (!sp_share_add(shares, name, &err))
+		return 0;
+	sp_cli_error_object(err);
+	return SP_EXIT_USAGE;
+}
+
+static void list_shares(void)
+{
+	static const char *const when[] = {
+		[SP_HIDE_ALWAYS] = "hidden, under audit_only too",
+		[SP_HIDE_ENFORCED] = "hidden",
+		[SP_HIDE_NEVER] = "never hidden",
+	};
+
+	for (const struct sp_helper *helper = sp_helpers; helper->name; helper++)
+		printf("%-16s %s (%s)\n", helper->name, helper->does, when[helper->when]);
+	printf("%-16s every abstract UNIX socket\n", "abstract");
+	printf("%-16s the processes of the host\n", "pids");
 }
 
 /* 0: go on; > 0: exit with it; -1: exit with success. */
@@ -237,8 +267,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case OPTION_KEEP_SENDFILE:
 			o->keep_sendfile = true;
 			break;
-		case OPTION_HIDE_SOCKETS:
-			o->hide_sockets = true;
+		case OPTION_HIDE_SOCKETS: /* the default since it had a name; kept for scripts */
+			break;
+		case OPTION_SHARE:
+			if (!strcmp(optarg, "help")) {
+				list_shares();
+				return -1;
+			}
+			r = share(&o->shares, optarg);
 			break;
 		case OPTION_KILL_LEFT:
 			o->kill_left = true;
@@ -961,16 +997,41 @@ static void warn_delegated(const struct run *run, const struct sp_identity *iden
 	free(path);
 }
 
+/* What is hidden from the command. An agent that somebody counts on is said. */
+static int find_hidden(struct run *run, const struct sp_identity *identity,
+		       struct sp_hide_list *ret_hide, struct sp_error **err)
+{
+	bool change = identity->change;
+	int r = sp_hide_find(change ? identity->uid : getuid(), change ? identity->gid : getgid(),
+			     change ? identity->home : getenv("HOME"),
+			     sp_policy_mode(run->policy) != SP_MODE_AUDIT_ONLY,
+			     &run->options.shares, ret_hide);
+
+	if (r)
+		return sp_error_set(err, r, "cannot look for the helpers that are to be hidden: %s",
+				    strerror(-r));
+	if (ret_hide->agent && !run->options.quiet)
+		sp_cli_warn(
+			"the ssh agent at SSH_AUTH_SOCK (%s) is forwarded from another machine, "
+			"or held by a program that is not known to be an agent: it is hidden; "
+			"--share forwarded-agent gives it to the command",
+			ret_hide->agent);
+	return 0;
+}
+
 static int start(struct run *run, const struct sp_identity *identity, struct sp_error **err)
 {
+	struct sp_hide_list hide = {0};
 	struct sp_launch launch = {
 		.argv = run->options.command,
 		.cgroup_fd = sp_box_cgroup_fd(run->box),
 		.enforce = sp_policy_mode(run->policy) != SP_MODE_AUDIT_ONLY,
 		.keep_caps = run->options.keep_caps,
 		.keep_families = run->options.keep_families,
-		.hide_sockets = run->options.hide_sockets,
 		.refuse_pages = !sp_engine_knows_shared(run->engine) && !run->options.keep_sendfile,
+		.share_pids = run->options.shares.pids,
+		.share_abstract = sp_shares_abstract(&run->options.shares),
+		.hide = &hide,
 		.identity = identity,
 		.before = &run->before,
 	};
@@ -989,7 +1050,11 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 			"--keep-sendfile: on this kernel (before 6.2) the command can change "
 			"queries, ClientHellos and request heads after they were judged: denied "
 			"names can be asked for and reached");
+	r = find_hidden(run, identity, &hide, err);
+	if (r)
+		return SP_EXIT_HOST;
 	r = sp_launch_start(&launch, &launched, err);
+	sp_hide_list_free(&hide);
 	run->child = launched.pid;
 	run->pids = launched.pids;
 	if (!r && !cgroup_of(run->child, run->cgroup))

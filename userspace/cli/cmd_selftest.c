@@ -181,10 +181,12 @@ static int start_inside(struct selftest *s, enum who who, struct sp_error **err)
 	char *argv[] = {(char[]){"/proc/self/exe"}, (char[]){"selftest"}, (char[]){"--worker"},
 			NULL};
 	struct sp_identity identity = {0};
+	struct sp_hide_list hide = {0};
 	struct sp_launch launch = {
 		.argv = argv,
 		.cgroup_fd = sp_box_cgroup_fd(s->box),
 		.enforce = !s->audit,
+		.hide = &hide,
 		.identity = &identity,
 		.before = &s->before,
 	};
@@ -194,6 +196,11 @@ static int start_inside(struct selftest *s, enum who who, struct sp_error **err)
 	r = sp_identity_find(who == AS_NOBODY ? NOBODY : "0:0", &identity, err);
 	if (r)
 		return r;
+	r = sp_hide_find(identity.uid, identity.gid, identity.home, !s->audit, NULL, &hide);
+	if (r) {
+		sp_error_set(err, r, "cannot look for helpers: %s", strerror(-r));
+		goto out;
+	}
 	r = socket_pair(fds, err);
 	if (r)
 		goto out;
@@ -216,6 +223,7 @@ static int start_inside(struct selftest *s, enum who who, struct sp_error **err)
 	s->workers[who].pids = launched.pids;
 	s->workers[who].fd = fds[0];
 out:
+	sp_hide_list_free(&hide);
 	sp_identity_free(&identity);
 	return r;
 }

@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hide.c - the helpers outside that would act for the command, and how they are hidden from it:
- * part of the stage `mounts` of launch.c, in the command's own mount namespace.
+ * hide.c - hides the sockets of helpers from the command: part of the stage `mounts` of launch.c,
+ * in the command's own mount namespace.
+ *
+ * A socket is its inode: connect() asks for that, and not by which path it was found. So each
+ * target is looked for by every path by which it can be seen: where the tables say, at the same
+ * place of every other mount of its file system (a bind mount of /run), at mounts of a part of it
+ * (a bind mount of the socket itself), and under its other names, if it has any (hard links). What
+ * is covered is what was opened and compared, not what a path leads to a moment later.
+ *
+ * Where a daemon has a directory of its own, the directory is covered: a mount on a socket goes
+ * away when a restarting daemon unlinks it. A nested user namespace can neither take these mounts
+ * off nor bind or overlay what is below them; the kernel locks them together.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,103 +25,112 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "hide.h"
 
-/* ---- the table ------------------------------------------------------------------------------ */
+#define LINKS_LOOKED_AT (1u << 20) /* directory entries, in search of other names */
+#define DEPTH_MAX 64
 
-const struct sp_hidden sp_hidden_paths[] = {
-	{"/run/systemd/resolve", SP_HIDE_BUT_FILES, SP_HIDE_ALWAYS,
-	 "nss-resolve asks systemd-resolved by varlink, not DNS"},
-	{"/run/nscd", SP_HIDE_DIRECTORY, SP_HIDE_ALWAYS, "nscd resolves names for its clients"},
-	{"/var/run/nscd", SP_HIDE_DIRECTORY, SP_HIDE_ALWAYS, "nscd resolves names for its clients"},
-	{"/var/run/.nscd_socket", SP_HIDE_SOCKET, SP_HIDE_ALWAYS, "nscd, old place"},
-	{"/run/avahi-daemon", SP_HIDE_DIRECTORY, SP_HIDE_ENFORCED,
-	 "nss-mdns sends names to the local network by avahi"},
-	{"/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
-	{"/var/run/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION,
-	 "docker starts containers outside"},
-	{"/run/docker", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "docker's own sockets"},
-	{"/run/containerd", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "containerd starts containers"},
-	{"/run/k3s", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "containerd of k3s"},
-	{"/run/podman", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "podman starts containers"},
-	{"/run/crio", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "cri-o starts containers"},
-	{"/run/buildkit", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "buildkit starts containers"},
-	{"/run/libvirt", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "libvirt starts machines"},
-	{"/run/incus", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "incus starts containers"},
-	{"/var/lib/incus/unix.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION, "incus starts containers"},
-	{"/var/lib/lxd/unix.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION, "lxd starts containers"},
-	{"/var/snap/lxd/common/lxd/unix.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION,
-	 "lxd starts containers"},
-	{"/run/snapd.socket", SP_HIDE_SOCKET, SP_HIDE_OPTION, "snapd installs and starts programs"},
-	{"/run/dbus", SP_HIDE_DIRECTORY, SP_HIDE_OPTION,
-	 "services of the system bus, systemd and resolved among them"},
-	{"/run/systemd/private", SP_HIDE_SOCKET, SP_HIDE_OPTION, "systemd starts units"},
-	{"%r/bus", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the session bus"},
-	{"%r/systemd", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "the user's systemd starts units"},
-	{"%r/docker.sock", SP_HIDE_SOCKET, SP_HIDE_OPTION, "rootless docker"},
-	{"%r/podman", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "rootless podman"},
-	{"%r/containerd-rootless", SP_HIDE_DIRECTORY, SP_HIDE_OPTION, "rootless containerd"},
-	{"$DOCKER_HOST", SP_HIDE_SOCKET, SP_HIDE_OPTION, "docker starts containers outside"},
-	{"$CONTAINER_HOST", SP_HIDE_SOCKET, SP_HIDE_OPTION, "podman starts containers"},
-	{"$DBUS_SESSION_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION,
-	 "services of the session bus"},
-	{"$DBUS_SYSTEM_BUS_ADDRESS", SP_HIDE_SOCKET, SP_HIDE_OPTION, "services of the system bus"},
-	{NULL, SP_HIDE_SOCKET, SP_HIDE_OPTION, NULL},
-};
+/* ---- mountinfo ------------------------------------------------------------------------------ */
 
-/* The path in "unix:///run/x", "unix:path=/run/x,guid=..." or "unix:/run/x". */
-static bool address_path(const char *address, char path[PATH_MAX])
+static int add_mount(struct sp_hide_mounts *mounts, const char *line)
 {
-	const char *from;
-	size_t len;
+	struct sp_hide_mount *more, mount = {0};
+	char *root = NULL, *point = NULL;
 
-	if (!address || strncmp(address, "unix:", 5) != 0)
-		return false;
-	from = address + 5;
-	if (!strncmp(from, "path=", 5))
-		from += 5;
-	while (from[0] == '/' && from[1] == '/')
-		from++;
-	len = strcspn(from, ",;");
-	if (*from != '/' || len >= PATH_MAX)
-		return false;
-	memcpy(path, from, len);
-	path[len] = '\0';
-	return true;
+	if (sscanf(line, "%d %*d %u:%u %ms %ms", &mount.id, &mount.major, &mount.minor, &root,
+		   &point) != 5) {
+		free(root);
+		free(point);
+		return 0;
+	}
+	more = reallocarray(mounts->mounts, mounts->len + 1, sizeof(*more));
+	if (!more) {
+		free(root);
+		free(point);
+		return -ENOMEM;
+	}
+	sp_host_unescape(root);
+	sp_host_unescape(point);
+	mount.root = root;
+	mount.point = point;
+	mounts->mounts = more;
+	mounts->mounts[mounts->len++] = mount;
+	return 0;
 }
 
-bool sp_hidden_path(const struct sp_hidden *hidden, uid_t uid, char path[PATH_MAX])
+int sp_hide_mounts_load(pid_t pid, struct sp_hide_mounts *ret_mounts)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char logind[64];
-	int len;
+	struct sp_hide_mounts mounts = {0};
+	char path[64], *line = NULL;
+	size_t size = 0;
+	FILE *info;
+	int r = 0;
 
-	if (hidden->path[0] == '$')
-		return address_path(getenv(hidden->path + 1), path);
-	/* logind's directory first: under sudo the variable is gone, or another user's. */
-	snprintf(logind, sizeof(logind), "/run/user/%u", uid);
-	if (!access(logind, F_OK) || !runtime || *runtime != '/')
-		runtime = logind;
-	if (strncmp(hidden->path, "%r/", 3) != 0)
-		len = snprintf(path, PATH_MAX, "%s", hidden->path);
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
 	else
-		len = snprintf(path, PATH_MAX, "%s/%s", runtime, hidden->path + 3);
-	return len > 0 && len < PATH_MAX;
+		snprintf(path, sizeof(path), "/proc/self/mountinfo");
+	info = fopen(path, "re");
+	if (!info)
+		return -errno;
+	while (!r && getline(&line, &size, info) > 0)
+		r = add_mount(&mounts, line);
+	if (!r && ferror(info))
+		r = -EIO;
+	free(line);
+	fclose(info);
+	if (r)
+		sp_hide_mounts_free(&mounts);
+	else
+		*ret_mounts = mounts;
+	return r;
+}
+
+void sp_hide_mounts_free(struct sp_hide_mounts *mounts)
+{
+	for (size_t i = 0; i < mounts->len; i++) {
+		free(mounts->mounts[i].root);
+		free(mounts->mounts[i].point);
+	}
+	free(mounts->mounts);
+	*mounts = (struct sp_hide_mounts){0};
+}
+
+int sp_hide_mount_id(int fd)
+{
+	char path[64], line[128];
+	int id = -1;
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "re");
+	while (info && id < 0 && fgets(line, sizeof(line), info))
+		if (sscanf(line, "mnt_id: %d", &id) != 1)
+			id = -1;
+	if (info)
+		fclose(info);
+	return id;
 }
 
 /* ---- covering ------------------------------------------------------------------------------- */
 
 /* A tmpfs, not attached anywhere yet. */
-int sp_hide_tmpfs(void)
+static int make_tmpfs(uid_t uid, gid_t gid, mode_t mode)
 {
+	char mode_text[16], uid_text[16], gid_text[16];
 	int fs, fd = -1;
 
+	snprintf(mode_text, sizeof(mode_text), "%o", mode & 07777);
+	snprintf(uid_text, sizeof(uid_text), "%u", uid);
+	snprintf(gid_text, sizeof(gid_text), "%u", gid);
 	fs = (int)syscall(SYS_fsopen, "tmpfs", 1u /* FSOPEN_CLOEXEC */);
 	if (fs < 0)
 		return -errno;
-	/* Owned by root and not writable: what the command sees there, it did not put there. */
 	if (syscall(SYS_fsconfig, fs, 1u /* SET_STRING */, "source", "sallyport", 0) ||
-	    syscall(SYS_fsconfig, fs, 1u, "mode", "0755", 0) ||
+	    syscall(SYS_fsconfig, fs, 1u, "mode", mode_text, 0) ||
+	    syscall(SYS_fsconfig, fs, 1u, "uid", uid_text, 0) ||
+	    syscall(SYS_fsconfig, fs, 1u, "gid", gid_text, 0) ||
 	    syscall(SYS_fsconfig, fs, 1u, "size", "4m", 0) ||
 	    syscall(SYS_fsconfig, fs, 6u /* CMD_CREATE */, NULL, NULL, 0) ||
 	    (fd = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */,
@@ -118,6 +138,12 @@ int sp_hide_tmpfs(void)
 		fd = -errno;
 	close(fs);
 	return fd;
+}
+
+/* Owned by root and not writable: what the command sees there, it did not put there. */
+int sp_hide_tmpfs(void)
+{
+	return make_tmpfs(0, 0, 0755);
 }
 
 /* Copies regular files of at most 1 MiB; anything else, sockets above all, stays behind. */
@@ -174,57 +200,255 @@ int sp_hide_remount_read_only(const char *path, unsigned long flags)
 	return 0;
 }
 
-/* Mounts an empty read-only directory over `path`. 0 also where there is nothing to cover. */
-int sp_hide_directory(const char *path, bool keep_files)
+/* Onto what was opened, whatever its path leads to by now. */
+static int attach(int mount_fd, int target)
 {
-	int target, tmpfs = -1, r = 0;
+	if (syscall(SYS_move_mount, mount_fd, "", target, "", 0x44u /* both EMPTY_PATH */))
+		return -errno;
+	return 0;
+}
 
-	target = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (target < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	tmpfs = sp_hide_tmpfs();
+static int cover_directory(int target, const struct stat *st, enum sp_hide_how how)
+{
+	bool own = how == SP_HIDE_OWN || how == SP_HIDE_OWN_MADE;
+	/* Not its own: root's and not writable. What the command sees there, it did not put there.
+	 */
+	int tmpfs = own ? make_tmpfs(st->st_uid, st->st_gid, st->st_mode) : make_tmpfs(0, 0, 0755);
+	int files = -1, r = 0;
+
 	if (tmpfs < 0)
-		r = tmpfs;
-	if (!r && keep_files)
-		r = copy_files(target, tmpfs);
-	if (!r && syscall(SYS_move_mount, tmpfs, "", target, "", 0x44u /* both EMPTY_PATH */))
-		r = -errno;
+		return tmpfs;
+	if (how == SP_HIDE_BUT_FILES) {
+		files = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = files < 0 ? -errno : copy_files(files, tmpfs);
+	}
+	if (!r && !own) {
+		struct {
+			uint64_t set, clear, propagation, userns_fd;
+		} read_only = {.set = 1 /* MOUNT_ATTR_RDONLY */};
+
+		/* Linux 5.12 */
+		if (syscall(442 /* mount_setattr */, tmpfs, "", AT_EMPTY_PATH, &read_only,
+			    sizeof(read_only)))
+			r = -errno;
+	}
 	if (!r)
-		r = sp_hide_remount_read_only(path, MS_NOSUID | MS_NODEV | MS_NOEXEC);
-	if (tmpfs >= 0)
-		close(tmpfs);
-	close(target);
+		r = attach(tmpfs, target);
+	if (files >= 0)
+		close(files);
+	close(tmpfs);
 	return r;
 }
 
-static int cover_socket(const char *path)
+static int cover_socket(int target)
 {
-	struct stat st;
+	int null = (int)syscall(SYS_open_tree, AT_FDCWD, "/dev/null",
+				1u /* OPEN_TREE_CLONE */ | O_CLOEXEC);
+	int r = null < 0 ? -errno : attach(null, target);
 
-	if (stat(path, &st))
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode)) /* covered already, or not what the variable says it is */
-		return 0;
-	return mount("/dev/null", path, NULL, MS_BIND, NULL) ? -errno : 0;
+	if (null >= 0)
+		close(null);
+	return r;
 }
 
-int sp_hide_paths(bool enforce, bool option, uid_t uid, char at[PATH_MAX])
+int sp_hide_directory(const char *path, bool keep_files)
 {
-	for (const struct sp_hidden *hidden = sp_hidden_paths; hidden->path; hidden++) {
-		int r;
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), r;
+	struct stat st;
 
-		if (hidden->when == SP_HIDE_ENFORCED && !enforce)
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	r = fstat(fd, &st)
+		    ? -errno
+		    : cover_directory(fd, &st, keep_files ? SP_HIDE_BUT_FILES : SP_HIDE_DIRECTORY);
+	close(fd);
+	return r;
+}
+
+/* ---- by every path -------------------------------------------------------------------------- */
+
+static int cover_open(const struct sp_hide_target *target, int fd, const struct stat *st)
+{
+	if (!S_ISDIR(st->st_mode))
+		return cover_socket(fd);
+	return cover_directory(fd, st, target->how);
+}
+
+/* Covers `path` if it is the target; 0 also if it is not. */
+static int cover_if(const struct sp_hide_target *target, const char *path)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), r = 0;
+	struct stat st;
+
+	if (fd < 0) /* not there, or not for root: a file system of a user's own */
+		return 0;
+	if (!fstat(fd, &st) && st.st_dev == target->dev && st.st_ino == target->ino)
+		r = cover_open(target, fd, &st);
+	close(fd);
+	return r;
+}
+
+/* A mount that shows a part of a directory that is hidden: that part, whatever it is. */
+static int cover_part(const struct sp_hide_target *target, const struct sp_hide_mount *mount)
+{
+	int fd = open(mount->point, O_PATH | O_NOFOLLOW | O_CLOEXEC), r = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	/* Its id: is it this mount, or one on top of it? */
+	if (!fstat(fd, &st) && sp_hide_mount_id(fd) == mount->id &&
+	    (S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode)))
+		r = cover_open(target, fd, &st);
+	close(fd);
+	return r;
+}
+
+/* What is left of `path` behind `root`, or NULL: not below it. */
+static const char *below(const char *path, const char *root)
+{
+	size_t len = strlen(root);
+
+	if (!strcmp(root, "/"))
+		return path;
+	if (strncmp(path, root, len) != 0 || (path[len] && path[len] != '/'))
+		return NULL;
+	return path + len;
+}
+
+static bool same_file_system(const struct sp_hide_target *target, const struct sp_hide_mount *mount)
+{
+	return mount->major == target->major && mount->minor == target->minor;
+}
+
+static int cover_in_mounts(const struct sp_hide_target *target, const struct sp_hide_mounts *mounts,
+			   char at[PATH_MAX])
+{
+	int r = 0;
+
+	for (size_t i = 0; i < mounts->len && !r; i++) {
+		const struct sp_hide_mount *mount = &mounts->mounts[i];
+		const char *rest;
+
+		if (!same_file_system(target, mount))
 			continue;
-		/* By option only, and an option that blocks has no place in audit_only. */
-		if (hidden->when == SP_HIDE_OPTION && (!option || !enforce))
-			continue;
-		if (!sp_hidden_path(hidden, uid, at))
-			continue;
-		r = hidden->how == SP_HIDE_SOCKET
-			    ? cover_socket(at)
-			    : sp_hide_directory(at, hidden->how == SP_HIDE_BUT_FILES);
-		if (r)
-			return r;
+		rest = below(target->place, mount->root);
+		if (rest) {
+			const char *point = strcmp(mount->point, "/") ? mount->point : "";
+
+			if (snprintf(at, PATH_MAX, "%s%s", point, rest) < PATH_MAX)
+				r = cover_if(target, at);
+		} else if (S_ISDIR(target->mode) && below(mount->root, target->place)) {
+			snprintf(at, PATH_MAX, "%s", mount->point);
+			r = cover_part(target, mount);
+		}
 	}
-	return 0;
+	return r;
+}
+
+/* Looks through one mount for other names of a socket. */
+/* NOLINTNEXTLINE(misc-no-recursion): to DEPTH_MAX */
+static int cover_links(const struct sp_hide_target *target, int dir_fd, const char *path,
+		       unsigned int *left, unsigned int depth, char at[PATH_MAX])
+{
+	DIR *dir = fdopendir(dir_fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		close(dir_fd);
+		return -ENOMEM;
+	}
+	while (!r && (entry = readdir(dir))) {
+		char *name = NULL;
+		struct stat st;
+		int fd;
+
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (!(*left)--) {
+			*left = 0;
+			r = -E2BIG;
+			break;
+		}
+		if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN &&
+		    entry->d_ino != target->ino)
+			continue;
+		if (asprintf(&name, "%s/%s", path, entry->d_name) < 0) {
+			r = -ENOMEM;
+			break;
+		}
+		fd = openat(dirfd(dir), entry->d_name,
+			    entry->d_ino == target->ino
+				    ? O_PATH | O_NOFOLLOW | O_CLOEXEC
+				    : O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && !fstat(fd, &st) && st.st_dev == target->dev) {
+			if (st.st_ino == target->ino) {
+				snprintf(at, PATH_MAX, "%s", name);
+				r = cover_open(target, fd, &st);
+			} else if (S_ISDIR(st.st_mode) && depth) {
+				r = cover_links(target, fd, name, left, depth - 1, at);
+				fd = -1;
+			} else if (S_ISDIR(st.st_mode)) {
+				r = -E2BIG;
+			}
+		}
+		if (fd >= 0)
+			close(fd);
+		free(name);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int cover_other_names(const struct sp_hide_target *target,
+			     const struct sp_hide_mounts *mounts, char at[PATH_MAX])
+{
+	unsigned int left = LINKS_LOOKED_AT;
+	int r = 0;
+
+	for (size_t i = 0; i < mounts->len && !r; i++) {
+		const struct sp_hide_mount *mount = &mounts->mounts[i];
+		int fd;
+
+		if (!same_file_system(target, mount))
+			continue;
+		snprintf(at, PATH_MAX, "%s", mount->point);
+		fd = open(mount->point, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0) { /* a mount of one file: looked at above by its place only */
+			r = cover_if(target, mount->point);
+			continue;
+		}
+		r = cover_links(target, fd, strcmp(mount->point, "/") ? mount->point : "", &left,
+				DEPTH_MAX, at);
+	}
+	return r;
+}
+
+int sp_hide_cover(const struct sp_hide_list *list, char at[PATH_MAX])
+{
+	struct sp_hide_mounts mounts = {0};
+	bool any = false;
+	int r = 0;
+
+	for (size_t i = 0; i < list->len; i++)
+		any = any || list->targets[i].hidden;
+	if (!any)
+		return 0;
+	snprintf(at, PATH_MAX, "/proc/self/mountinfo");
+	r = sp_hide_mounts_load(0, &mounts);
+	for (size_t i = 0; i < list->len && !r; i++) {
+		const struct sp_hide_target *target = &list->targets[i];
+
+		if (!target->hidden)
+			continue;
+		snprintf(at, PATH_MAX, "%s", target->path);
+		r = cover_if(target, target->path);
+		if (!r && target->place)
+			r = cover_in_mounts(target, &mounts, at);
+		if (!r && !S_ISDIR(target->mode) && target->nlink > 1)
+			r = cover_other_names(target, &mounts, at);
+	}
+	sp_hide_mounts_free(&mounts);
+	return r;
 }

@@ -375,7 +375,7 @@ static int child_mounts(const struct sp_launch *launch, uid_t uid, bool pids, ch
 	/* Private, not slave: nothing that is mounted outside later may uncover what is covered. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return -errno;
-	r = sp_hide_paths(launch->enforce, launch->hide_sockets, uid, at);
+	r = launch->hide ? sp_hide_cover(launch->hide, at) : 0;
 	if (!r && pids)
 		r = sp_pids_mount_proc(at);
 	if (!r && launch->enforce)
@@ -741,7 +741,8 @@ static bool in_path(const char *name)
 
 static int child_landlock(const struct sp_launch *launch)
 {
-	int r = sp_landlock_restrict(!launch->share_abstract, !launch->share_pids, launch->landlock);
+	int r = sp_landlock_restrict(!launch->share_abstract, !launch->share_pids,
+				     launch->landlock);
 
 	/* Asked for by name: then it may not be missing. */
 	return r == 0 && launch->landlock && !sp_landlock_abi() ? -EOPNOTSUPP : r < 0 ? r : 0;

@@ -15,6 +15,7 @@
 
 #include <sallyport/error.h>
 
+#include "hide.h"
 #include "pids.h"
 
 /* ---- who the command runs as (identity.c) --------------------------------------------------- */
@@ -98,11 +99,11 @@ struct sp_launch {
 	bool enforce;	   /* false: audit_only, nothing is taken away */
 	bool keep_caps;
 	bool keep_families;
-	bool hide_sockets;
 	bool share_pids;     /* no PID namespace, no scope of signals */
 	bool share_abstract; /* no scope of abstract UNIX sockets */
 	bool landlock;	     /* --landlock: also where it costs mount() */
-	bool refuse_pages; /* the packet hook cannot tell pages that may still change */
+	bool refuse_pages;   /* the packet hook cannot tell pages that may still change */
+	const struct sp_hide_list *hide; /* what is hidden from it; NULL: nothing (tests) */
 	const struct sp_identity *identity;
 	const struct sp_before *before;
 };

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * hide_find.c - where the helpers of helpers.c are on this host.
+ *
+ * By the places and variables of the table first, then by process: the sockets in the file system
+ * that are held by a process with one of the names. Each is kept as what it is (device and inode)
+ * and as its place in its file system, by which hide.c finds it in other mounts. A socket that is
+ * found twice is the helper's that comes first.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "hide.h"
+
+struct find {
+	uid_t uid;
+	gid_t gid;
+	const char *home;
+	bool enforce;
+	const struct sp_shares *shares;
+	struct sp_hide_list *list;
+	struct sp_hide_mounts own; /* of this process */
+};
+
+/* ---- targets -------------------------------------------------------------------------------- */
+
+/* The place of an open file in its file system: the root of its mount, and its path below that. */
+static char *place_of(int fd, const struct sp_hide_mounts *mounts, struct sp_hide_target *target)
+{
+	char link[64], path[PATH_MAX], *place = NULL;
+	int id = sp_hide_mount_id(fd);
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	if (id < 0 || len <= 0 || *path != '/')
+		return NULL;
+	path[len] = '\0';
+	for (size_t i = 0; i < mounts->len; i++) {
+		const struct sp_hide_mount *mount = &mounts->mounts[i];
+		size_t point = strcmp(mount->point, "/") ? strlen(mount->point) : 0;
+
+		if (mount->id != id)
+			continue;
+		if (strncmp(path, mount->point, point) != 0)
+			return NULL;
+		target->major = mount->major;
+		target->minor = mount->minor;
+		if (asprintf(&place, "%s%s", strcmp(mount->root, "/") ? mount->root : "",
+			     path + point) < 0)
+			return NULL;
+		if (!*place) { /* the root of its file system */
+			free(place);
+			place = strdup("/");
+		}
+		return place;
+	}
+	return NULL;
+}
+
+static bool is_hidden(const struct find *find, const struct sp_helper *helper)
+{
+	return !sp_shared(find->shares, helper) &&
+	       (helper->when == SP_HIDE_ALWAYS ||
+		(helper->when == SP_HIDE_ENFORCED && find->enforce));
+}
+
+static bool is_known(const struct find *find, const struct stat *st)
+{
+	for (size_t i = 0; i < find->list->len; i++)
+		if (find->list->targets[i].dev == st->st_dev &&
+		    find->list->targets[i].ino == st->st_ino)
+			return true;
+	return false;
+}
+
+/* Takes an open file into the list, if it is what can be hidden in this way. */
+static int add_target(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
+		      const char *path, int fd, const struct sp_hide_mounts *mounts)
+{
+	struct sp_hide_target *more, target = {.helper = helper, .how = how};
+	struct stat st;
+
+	if (fstat(fd, &st) || is_known(find, &st))
+		return 0;
+	if (how == SP_HIDE_SOCKET ? !S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode)
+				  : !S_ISDIR(st.st_mode))
+		return 0;
+	target.hidden = is_hidden(find, helper);
+	target.dev = st.st_dev;
+	target.ino = st.st_ino;
+	target.nlink = st.st_nlink;
+	target.uid = st.st_uid;
+	target.gid = st.st_gid;
+	target.mode = st.st_mode;
+	target.path = strdup(path);
+	more = target.path ? reallocarray(find->list->targets, find->list->len + 1, sizeof(*more))
+			   : NULL;
+	if (!more) {
+		free(target.path);
+		return -ENOMEM;
+	}
+	target.place = place_of(fd, mounts, &target);
+	find->list->targets = more;
+	find->list->targets[find->list->len++] = target;
+	return 0;
+}
+
+/*
+ * Sockets in a directory that is hidden which have another name somewhere: hidden by themselves
+ * too, and first, since the directory's cover would be on top.
+ */
+/* NOLINTNEXTLINE(misc-no-recursion): to depth */
+static int add_linked(struct find *find, const struct sp_helper *helper, int dir_fd,
+		      const char *path, unsigned int depth)
+{
+	int again = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = again < 0 ? NULL : fdopendir(again);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (again >= 0)
+			close(again);
+		return 0; /* not to be read: a user's own file system */
+	}
+	while (!r && (entry = readdir(dir))) {
+		char *name = NULL;
+		struct stat st;
+		int fd;
+
+		if (entry->d_name[0] == '.' ||
+		    (entry->d_type != DT_SOCK && entry->d_type != DT_DIR))
+			continue;
+		fd = openat(again, entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st)) {
+			if (fd >= 0)
+				close(fd);
+			continue;
+		}
+		if (asprintf(&name, "%s/%s", path, entry->d_name) < 0)
+			r = -ENOMEM;
+		else if (S_ISSOCK(st.st_mode) && st.st_nlink > 1)
+			r = add_target(find, helper, SP_HIDE_SOCKET, name, fd, &find->own);
+		else if (S_ISDIR(st.st_mode) && depth)
+			r = add_linked(find, helper, fd, name, depth - 1);
+		free(name);
+		close(fd);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int add_path(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
+		    const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC), r = 0;
+
+	if (fd < 0) /* not there, or not for root */
+		return 0;
+	if (how != SP_HIDE_SOCKET)
+		r = add_linked(find, helper, fd, path, 2);
+	if (!r)
+		r = add_target(find, helper, how, path, fd, &find->own);
+	close(fd);
+	return r;
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+static int add_glob(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
+		    const char *pattern)
+{
+	glob_t found = {0};
+	int r = 0;
+
+	if (!strpbrk(pattern, "*?["))
+		return add_path(find, helper, how, pattern);
+	switch (glob(pattern, GLOB_NOSORT, NULL, &found)) {
+	case 0:
+		for (size_t i = 0; i < found.gl_pathc && !r; i++)
+			r = add_path(find, helper, how, found.gl_pathv[i]);
+		break;
+	case GLOB_NOSPACE:
+		r = -ENOMEM;
+		break;
+	default:
+		break;
+	}
+	globfree(&found);
+	return r;
+}
+
+/*
+ * A directory that a program makes when it first needs it, made now, as that program would: for a
+ * user that may come to need it, one with a home.
+ */
+static void make_as_user(const struct find *find, const char *path)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	struct stat st;
+
+	if (!find->enforce || !find->home || stat(find->home, &st) || st.st_uid != find->uid)
+		return;
+	if (strpbrk(path, "*?[") || !lstat(path, &st))
+		return;
+	setfsgid(find->gid);
+	setfsuid(find->uid);
+	(void)!mkdir(path, 0700);
+	setfsuid(uid);
+	setfsgid(gid);
+}
+
+/* With "%u" in it, for one run-time directory, home or none before it. */
+static int add_pattern(struct find *find, const struct sp_helper_place *place,
+		       const char *directory, const char *pattern)
+{
+	const struct sp_helper *helper = sp_helper_find(place->helper);
+	const char *user = strstr(pattern, "%u");
+	char path[PATH_MAX], number[16];
+	int r = 0;
+
+	if (!user) {
+		if (snprintf(path, sizeof(path), "%s%s", directory, pattern) >= PATH_MAX)
+			return 0;
+		r = add_glob(find, helper, place->how, path);
+		/* where /var/run is no link to /run */
+		if (!r && !*directory && !strncmp(pattern, "/run/", 5)) {
+			snprintf(path, sizeof(path), "/var%s", pattern);
+			r = add_glob(find, helper, place->how, path);
+		}
+		return r;
+	}
+	snprintf(number, sizeof(number), "%u", find->uid);
+	for (int all = 0; all < 2 && !r; all++) {
+		if (all && find->uid) /* root reaches everybody's */
+			break;
+		if (snprintf(path, sizeof(path), "%s%.*s%s%s", directory, (int)(user - pattern),
+			     pattern, all ? "*" : number, user + 2) >= PATH_MAX)
+			break;
+		if (place->how == SP_HIDE_OWN_MADE && is_hidden(find, helper))
+			make_as_user(find, path);
+		r = add_glob(find, helper, place->how, path);
+	}
+	return r;
+}
+
+static int add_runtime(struct find *find, const struct sp_helper_place *place)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR"), *rest = place->path + 2;
+	char logind[64];
+	int r;
+
+	/* Both: under sudo the variable is gone, or another user's. */
+	snprintf(logind, sizeof(logind), "/run/user/%u", find->uid);
+	r = add_pattern(find, place, find->uid ? logind : "/run/user/*", rest);
+	if (!r && runtime && *runtime == '/')
+		r = add_pattern(find, place, runtime, rest);
+	return r;
+}
+
+/* 16: it is no digit. */
+static unsigned int hex(char c)
+{
+	if (isdigit((unsigned char)c))
+		return (unsigned int)(c - '0');
+	return isxdigit((unsigned char)c) ? (unsigned int)(tolower((unsigned char)c) - 'a') + 10
+					  : 16;
+}
+
+bool sp_hide_address(const char **rest, char path[PATH_MAX])
+{
+	const char *from = *rest, *address;
+	size_t len = 0;
+	bool raw;
+
+	while (from && *from) {
+		const char *end = from + strcspn(from, ";");
+
+		address = strstr(from, "unix:");
+		raw = *from == '/';
+		if (!raw && (!address || address >= end)) {
+			from = *end ? end + 1 : end;
+			continue;
+		}
+		if (!raw)
+			from = address + 5;
+		if (!strncmp(from, "path=", 5))
+			from += 5;
+		while (from[0] == '/' && from[1] == '/')
+			from++;
+		for (; *from && !strchr(",;", *from) && len < PATH_MAX - 1; from++) {
+			if (!raw && *from == '%' && hex(from[1]) < 16 && hex(from[2]) < 16) {
+				path[len++] = (char)(hex(from[1]) << 4 | hex(from[2]));
+				from += 2;
+			} else {
+				path[len++] = *from;
+			}
+		}
+		path[len] = '\0';
+		*rest = *end ? end + 1 : end;
+		if (*path == '/' && strlen(path) == len && len < PATH_MAX - 1)
+			return true;
+		from = *rest;
+		len = 0;
+	}
+	*rest = from;
+	return false;
+}
+
+static int add_variable(struct find *find, const struct sp_helper_place *place)
+{
+	const struct sp_helper *helper = sp_helper_find(place->helper);
+	const char *value = getenv(place->path + 1), *rest = value;
+	struct sp_helper_place relative = *place;
+	char path[PATH_MAX];
+	int r = 0;
+
+	if (!value || !*value)
+		return 0;
+	if (!strcmp(place->path, "$WAYLAND_DISPLAY") && !strchr(value, '/')) {
+		if (snprintf(path, sizeof(path), "%%r/%s", value) >= PATH_MAX ||
+		    strpbrk(value, "*?[%"))
+			return 0;
+		relative.path = path;
+		return add_runtime(find, &relative);
+	}
+	if (*value == '/') /* whole, if there is a comma in it */
+		r = add_path(find, helper, place->how, value);
+	while (!r && sp_hide_address(&rest, path))
+		r = add_path(find, helper, place->how, path);
+	return r;
+}
+
+static int add_places(struct find *find)
+{
+	int r = 0;
+
+	for (const struct sp_helper_place *place = sp_helper_places; place->helper && !r; place++) {
+		if (place->path[0] == '$')
+			r = add_variable(find, place);
+		else if (!strncmp(place->path, "%r/", 3))
+			r = add_runtime(find, place);
+		else if (strncmp(place->path, "%h/", 3) != 0)
+			r = add_pattern(find, place, "", place->path);
+		else if (find->home && *find->home == '/' && find->home[1])
+			r = add_pattern(find, place, find->home, place->path + 2);
+	}
+	return r;
+}
+
+/* ---- processes ------------------------------------------------------------------------------ */
+
+struct held {
+	unsigned long inode; /* of the socket, not of its file */
+	const struct sp_helper *helper;
+	pid_t pid;
+	ino_t netns; /* /proc/net/unix has the sockets of one */
+};
+
+struct held_list {
+	struct held *held;
+	size_t len;
+};
+
+static bool comm_is(const char *comm, const char *pattern)
+{
+	const char *star = strchr(pattern, '*');
+	size_t before = star ? (size_t)(star - pattern) : 0, len = strlen(comm), after;
+
+	if (!star)
+		return !strcmp(comm, pattern);
+	after = strlen(star + 1);
+	return len >= before + after && !strncmp(comm, pattern, before) &&
+	       !strcmp(comm + len - after, star + 1);
+}
+
+static const struct sp_helper *helper_of(pid_t pid)
+{
+	char path[64], comm[64] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return NULL;
+	if (!fgets(comm, sizeof(comm), file))
+		*comm = '\0';
+	fclose(file);
+	comm[strcspn(comm, "\n")] = '\0';
+	for (const struct sp_helper_process *known = sp_helper_processes; known->helper; known++)
+		if (comm_is(comm, known->comm))
+			return sp_helper_find(known->helper);
+	return NULL;
+}
+
+static int add_held(struct held_list *list, pid_t pid, const struct sp_helper *helper)
+{
+	char path[64], target[64];
+	struct dirent *entry;
+	struct stat st;
+	int r = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	if (stat(path, &st))
+		return 0; /* it has ended */
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (!r && dir && (entry = readdir(dir))) {
+		struct held held = {.helper = helper, .pid = pid, .netns = st.st_ino}, *more;
+		ssize_t len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+		if (len <= 0)
+			continue;
+		target[len] = '\0';
+		if (sscanf(target, "socket:[%lu]", &held.inode) != 1)
+			continue;
+		more = reallocarray(list->held, list->len + 1, sizeof(*more));
+		if (!more)
+			r = -ENOMEM;
+		else
+			(list->held = more)[list->len++] = held;
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
+static int by_netns_then_inode(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+
+	if (x->netns != y->netns)
+		return x->netns < y->netns ? -1 : 1;
+	return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+
+	return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+/* A path as the process that bound it has it: in its root, or from where it is. */
+static int add_bound(struct find *find, const struct held *held, const char *bound)
+{
+	struct sp_hide_mounts mounts = {0};
+	char path[PATH_MAX];
+	int fd, r;
+
+	if (snprintf(path, sizeof(path), "/proc/%d/%s/%s", held->pid,
+		     *bound == '/' ? "root" : "cwd", bound) >= PATH_MAX)
+		return 0;
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return 0; /* unlinked, or the process has ended */
+	r = sp_hide_mounts_load(held->pid, &mounts);
+	if (r != -ENOMEM)
+		r = add_target(find, held->helper, SP_HIDE_SOCKET, bound, fd, &mounts);
+	sp_hide_mounts_free(&mounts);
+	close(fd);
+	return r;
+}
+
+/* The sockets of one network namespace, through a process that is in it. */
+static int add_netns(struct find *find, const struct held *held, size_t len)
+{
+	char path[64], *line = NULL;
+	size_t size = 0;
+	FILE *file;
+	int r = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/net/unix", held->pid);
+	file = fopen(path, "re");
+	while (!r && file && getline(&line, &size, file) > 0) {
+		struct held key = {0}, *known;
+		int at = 0;
+
+		/* Num: RefCount Protocol Flags Type St Inode Path */
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %lu %n", &key.inode, &at) != 1 || !at ||
+		    !line[at] || line[at] == '@')
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		known = bsearch(&key, held, len, sizeof(*held), by_inode);
+		if (known && line[at])
+			r = add_bound(find, known, line + at);
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return r;
+}
+
+static int add_processes(struct find *find)
+{
+	struct held_list list = {0};
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int r = 0;
+
+	while (!r && proc && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		const struct sp_helper *helper = pid > 0 ? helper_of(pid) : NULL;
+
+		if (helper)
+			r = add_held(&list, pid, helper);
+	}
+	if (proc)
+		closedir(proc);
+	if (list.len)
+		qsort(list.held, list.len, sizeof(*list.held), by_netns_then_inode);
+	for (size_t i = 0, next; i < list.len && !r; i = next) {
+		for (next = i; next < list.len && list.held[next].netns == list.held[i].netns;)
+			next++;
+		r = add_netns(find, &list.held[i], next - i);
+	}
+	free(list.held);
+	return r;
+}
+
+/* ---- the ssh agent -------------------------------------------------------------------------- */
+
+/*
+ * What SSH_AUTH_SOCK names is an agent of this host if it is in one of the agents' places, or if
+ * one of the known agents holds it. Else its other end may be anywhere: sshd forwards agents, and
+ * so do editors and container runtimes, whose process is not even in sight.
+ */
+static int check_agent(struct find *find)
+{
+	const char *value = getenv("SSH_AUTH_SOCK");
+	struct sp_hide_target *target = NULL;
+	struct stat st;
+
+	if (!value || *value != '/' || stat(value, &st) || !S_ISSOCK(st.st_mode))
+		return 0;
+	for (size_t i = 0; i < find->list->len && !target; i++)
+		if (find->list->targets[i].dev == st.st_dev &&
+		    find->list->targets[i].ino == st.st_ino)
+			target = &find->list->targets[i];
+	if (!target) {
+		size_t before = find->list->len;
+		int r = add_path(find, sp_helper_find("forwarded-agent"), SP_HIDE_SOCKET, value);
+
+		if (r || find->list->len == before)
+			return r;
+		target = &find->list->targets[find->list->len - 1];
+	}
+	if (target->hidden) {
+		find->list->agent = strdup(value);
+		if (!find->list->agent)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- */
+
+int sp_hide_find(uid_t uid, gid_t gid, const char *home, bool enforce,
+		 const struct sp_shares *shares, struct sp_hide_list *ret_list)
+{
+	struct sp_hide_list list = {0};
+	struct find find = {.uid = uid,
+			    .gid = gid,
+			    .home = home,
+			    .enforce = enforce,
+			    .shares = shares,
+			    .list = &list};
+	int r;
+
+	r = sp_hide_mounts_load(0, &find.own);
+	if (!r)
+		r = add_places(&find);
+	if (!r)
+		r = add_processes(&find);
+	if (!r)
+		r = check_agent(&find);
+	sp_hide_mounts_free(&find.own);
+	if (r)
+		sp_hide_list_free(&list);
+	else
+		*ret_list = list;
+	return r;
+}
+
+void sp_hide_list_free(struct sp_hide_list *list)
+{
+	for (size_t i = 0; i < list->len; i++) {
+		free(list->targets[i].path);
+		free(list->targets[i].place);
+	}
+	free(list->targets);
+	free(list->agent);
+	*list = (struct sp_hide_list){0};
+}
