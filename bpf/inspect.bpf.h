@@ -543,10 +543,28 @@ static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, stru
 	return SP_PASS;
 }
 
-/* Does what is no request start with an empty line, which a server would skip? */
-static __always_inline int http_blank(const struct sp_stream *in)
+/*
+ * Reads the head in `in`. On a port where it need not be HTTP, first: is it? As sp_http_head(), or
+ * SP_HTTP_OTHER, SP_HTTP_PROXY.
+ */
+static __always_inline int http_read(const struct sp_stream *in, struct sp_flow *f,
+				     struct sp_scratch *s)
 {
-	return in->data[0] == '\r' || in->data[0] == '\n';
+	int r;
+
+	if ((f->flags & SP_FLOW_LENIENT) && !(f->heads & (SP_HEADS_SEEN | SP_HEADS_BEGUN))) {
+		r = sp_http_begin(in, &s->http);
+		if (r == SP_MORE)
+			/* a line of what is nearly HTTP has begun, and could be its Host */
+			f->heads = (f->heads & SP_HEADS_PROXIED) |
+				   ((s->http.near & SP_HTTP_NEAR_LINES) && s->http.line < in->len
+					    ? SP_HEADS_CUT
+					    : 0);
+		if (r != SP_DONE)
+			return r;
+		f->heads = (f->heads & SP_HEADS_PROXIED) | SP_HEADS_BEGUN;
+	}
+	return sp_http_head(in, &s->http);
 }
 
 /*
@@ -558,7 +576,7 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 {
 	struct bpf_sock *sk = packet_sock(skb);
 	struct sp_stream *st;
-	__u32 had = 0, used, off;
+	__u32 had = 0, used, later;
 	int r;
 
 	if (!sk || !c || !f || !s)
@@ -575,16 +593,16 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	if (packet_shared(skb))
 		return SP_BAD(SHARED_PAGES);
 	st = stream_get(sk);
-	off = f->heads; /* 0: the first head of the connection */
+	later = f->heads & SP_HEADS_SEEN;
 	if (st) {
 		had = st->len;
 		r = stream_append(skb, st, c->payload, c->payload_len);
 		if (r == SP_DONE)
-			r = sp_http_head(st, &s->http);
+			r = http_read(st, f, s);
 	} else {
 		r = stream_load(skb, &s->stream, c->payload, c->payload_len);
 		if (r == SP_DONE)
-			r = sp_http_head(&s->stream, &s->http);
+			r = http_read(&s->stream, f, s);
 	}
 	c->kind = SP_EVENT_HANDSHAKE;
 	if (r == SP_MORE) {
@@ -599,29 +617,38 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		}
 		return SP_PASS;
 	}
-	if (r == SP_DONE)
+	if (r == SP_DONE) {
 		r = st ? http_decide(c, f, s, st) : http_decide(c, f, s, &s->stream);
-	else if ((f->flags & SP_FLOW_DENY_ONLY) ||
-		 ((f->flags & SP_FLOW_LENIENT) && r == SP_BAD(HTTP_NOT_HTTP) && off == 0 &&
-		  !http_blank(st ? st : &s->stream))) {
+	} else if (r == SP_BAD(HTTP_NO_HOST) && (f->flags & SP_FLOW_DENY_ONLY)) {
+		r = SP_PASS; /* it names nobody, but the next may */
+	} else if (r == SP_HTTP_OTHER || (r < 0 && (f->flags & SP_FLOW_DENY_ONLY))) {
 		f->state = SP_FLOW_OPEN;
 		r = SP_PASS;
 	}
-	if (r != SP_PASS)
+	if (r != SP_PASS && r != SP_HTTP_PROXY)
 		return r;
 	if (st)
 		stream_drop(sk, c->sandbox);
 	if (f->state == SP_FLOW_OPEN)
 		return SP_PASS;
-	if (s->http.websocket && s->http.has_connection && off == 0)
-		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
-	f->heads = 1;
-	f->skip = s->http.body;
 	used = s->http.head - had;
 	if (s->http.head < had || used > c->payload_len)
 		return SP_BAD(HTTP_MALFORMED);
 	c->payload += used;
 	c->payload_len -= used;
+	if (r == SP_HTTP_PROXY) {
+		/* the stream starts anew behind it */
+		f->base += s->http.head;
+		f->end = 0;
+		f->heads = SP_HEADS_PROXIED;
+		f->state = SP_FLOW_SNIFF;
+		c->seq = f->base;
+		return SP_HTTP_PROXY;
+	}
+	if (s->http.websocket && s->http.has_connection && !later)
+		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
+	f->heads = (f->heads & SP_HEADS_PROXIED) | SP_HEADS_SEEN;
+	f->skip = s->http.body;
 	return c->payload_len ? SP_MORE : SP_PASS;
 }
 
@@ -640,7 +667,7 @@ __noinline int http_cut(struct __sk_buff *skb, const struct sp_flow *f)
 	st = stream_get(sk);
 	if (!st || !st->len)
 		return 0;
-	return !(f->flags & SP_FLOW_LENIENT) || f->heads || sp_http_method(st) != SP_MORE;
+	return !(f->flags & SP_FLOW_LENIENT) || (f->heads & ~SP_HEADS_PROXIED);
 }
 
 #define SP_HEADS_MAX 16 /* request heads in one packet */
@@ -678,29 +705,43 @@ __noinline int http_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_f
 	return r;
 }
 
-/* The first payload of a flow on a port that promises nothing: which inspector, if any? */
-__noinline int sniff_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
-			     struct sp_scratch *s)
+/*
+ * The first payload of a flow on a port that promises nothing: which inspector? What a TLS record
+ * may start with is for the one; whether the rest is HTTP, the other finds out.
+ */
+__noinline int sniff_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
-	int r;
+	__u8 h[2] = {};
 
-	if (!c || !f || !s)
+	if (!c || !f)
 		return SP_BAD(NO_MEMORY);
+	if (c->payload_len == 0)
+		return SP_PASS;
 	if (c->seq != f->base)
 		return SP_DROP; /* the first bytes were dropped: they come again */
-	r = stream_load(skb, &s->stream, c->payload, c->payload_len);
-	if (r != SP_DONE)
-		return r;
-	if (s->stream.data[0] == SP_TLS_HANDSHAKE) {
-		f->state = SP_FLOW_TLS;
-	} else if (s->stream.data[0] == '\r' || s->stream.data[0] == '\n') {
-		f->state = SP_FLOW_HTTP; /* servers skip an empty line before a request (RFC
-					    9112 2.2) */
-	} else {
-		r = sp_http_method(&s->stream);
-		f->state = r < 0 ? SP_FLOW_OPEN : SP_FLOW_HTTP;
-	}
+	if (bpf_skb_load_bytes(skb, c->payload, h, 2) && bpf_skb_load_bytes(skb, c->payload, h, 1))
+		return SP_BAD(NO_MEMORY);
+	f->state = h[0] >= SP_TLS_CCS && h[0] <= SP_TLS_HANDSHAKE && h[1] <= 15 ? SP_FLOW_TLS
+										: SP_FLOW_HTTP;
 	return SP_PASS;
+}
+
+/*
+ * Bytes before the start of the stream, behind a header of the PROXY protocol, were judged; they
+ * are cut off. SP_MORE: some are left.
+ */
+static __always_inline int sniff_behind(struct sp_ctx *c, const struct sp_flow *f)
+{
+	__u32 old = f->base - c->seq;
+
+	if (!(f->heads & SP_HEADS_PROXIED) || old == 0 || old & 0x80000000)
+		return SP_MORE;
+	if (old >= c->payload_len)
+		return SP_PASS;
+	c->payload += old;
+	c->payload_len -= old;
+	c->seq += old;
+	return SP_MORE;
 }
 
 /* ---- DNS over TCP --------------------------------------------------------------------------- */

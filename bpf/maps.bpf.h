@@ -51,6 +51,14 @@ enum sp_flow_state {
 #define SP_FLOW_RX_LOST 0x80u	/* DNS over TCP: answers can no longer be followed */
 #define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once it gets a 101 */
 
+/* What is known of an HTTP flow. */
+enum {
+	SP_HEADS_SEEN = 1,    /* a head was */
+	SP_HEADS_BEGUN = 2,   /* the bytes that are collected are one's */
+	SP_HEADS_CUT = 4,     /* or nearly, and end within a line of it */
+	SP_HEADS_PROXIED = 8, /* `base` is behind a header of the PROXY protocol */
+};
+
 /* What is known of a first ClientHello, and of the server's answer to it. */
 enum { SP_HELLO_READ = 1, SP_HELLO_EARLY = 2 /* early data may follow it at once */ };
 enum { SP_ANSWER_NONE, SP_ANSWER_HELLO, SP_ANSWER_RETRY, SP_ANSWER_UNKNOWN };
@@ -94,7 +102,7 @@ struct sp_flow {
 	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only
 	 * ever set: flags are read, changed and written by several threads */
 	__u8 tainted;
-	__u8 heads;  /* HTTP: a head was seen on this connection */
+	__u8 heads;  /* HTTP: SP_HEADS_* */
 	__u8 hello;  /* TLS: SP_HELLO_*, of the first hello */
 	__u8 answer; /* TLS: SP_ANSWER_*, what the server said first. Set on the way in, where flags
 		      * are not */

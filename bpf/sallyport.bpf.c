@@ -725,9 +725,10 @@ static __always_inline __u8 flow_inspector(const struct sp_ctx *c, struct sp_flo
 		if (conf->sni == SP_SNI_OFF)
 			return SP_FLOW_OPEN;
 		if (c->dport == 443 || (c->entry_flags & SP_ENTRY_TLS)) {
-			if (conf->sni == SP_SNI_VERIFY)
-				f->flags |= SP_FLOW_LENIENT;
-			return SP_FLOW_TLS;
+			if (conf->sni != SP_SNI_VERIFY)
+				return SP_FLOW_TLS;
+			f->flags |= SP_FLOW_LENIENT;
+			return SP_FLOW_SNIFF; /* a server may read HTTP here, too */
 		}
 		if (c->dport == 80)
 			return SP_FLOW_HTTP;
@@ -770,12 +771,14 @@ static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, 
 {
 	int r;
 
+	if (sniff_behind(c, f) == SP_PASS)
+		return SP_PASS;
 	if (bytes_matter(f, c) && packet_shared(skb)) {
 		c->kind = SP_EVENT_PACKET;
 		return SP_BAD(SHARED_PAGES);
 	}
 	if (f->state == SP_FLOW_SNIFF) {
-		r = sniff_segment(skb, c, f, s);
+		r = sniff_segment(skb, c, f);
 		if (r != SP_PASS)
 			return r;
 	}
@@ -788,7 +791,19 @@ static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, 
 	case SP_FLOW_TLS:
 		return tls_segment(skb, c, f, s);
 	case SP_FLOW_HTTP:
-		return http_segment(skb, c, f, s);
+		r = http_segment(skb, c, f, s);
+		if (r != SP_HTTP_PROXY)
+			return r;
+		/* what follows a header of the PROXY protocol; a second one is nobody's */
+		r = sniff_segment(skb, c, f);
+		if (r != SP_PASS)
+			return r;
+		if (f->state == SP_FLOW_TLS)
+			return tls_segment(skb, c, f, s);
+		if (f->state != SP_FLOW_HTTP)
+			return SP_PASS;
+		r = http_segment(skb, c, f, s);
+		return r == SP_HTTP_PROXY ? SP_BAD(HTTP_MALFORMED) : r;
 	case SP_FLOW_DNS:
 		return dns_segment(skb, c, f, s);
 	}

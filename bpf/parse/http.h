@@ -5,6 +5,9 @@
  * A head is read line by line; lines are found eight bytes at a time. What two readers could
  * understand differently is refused rather than interpreted: bare LF, folded lines, white space
  * before a colon, two Host or Content-Length fields, a body whose end cannot be told from its head.
+ *
+ * Where a stream need not be HTTP, sp_http_begin() tells whether it is. It errs towards HTTP: what
+ * some server reads as a request, however odd, must not pass unread.
  */
 #ifndef SP_PARSE_HTTP_H
 #define SP_PARSE_HTTP_H
@@ -31,23 +34,38 @@ struct sp_http {
 	__u8 no_host;	/* the Host field is there and empty */
 	__u8 bodyless;	/* GET or HEAD: servers may ignore a body, and read a second head there */
 	__u8 websocket; /* the upgrade asked for is to WebSocket */
-	__u8 zero;
+	__u8 near;	/* sp_http_begin(): SP_HTTP_NEAR_* */
 	__u32 port_value;
 };
 
 #define SP_HTTP_LINE 2 /* a whole line: h->line .. h->off - 2 */
 #define SP_HTTP_WAIT 3 /* the head goes on in bytes that are not there yet */
+/* sp_http_begin(): not HTTP; or a header of the PROXY protocol, of h->head bytes */
+#define SP_HTTP_OTHER 5
+#define SP_HTTP_PROXY 6
 
 /*
  * Classes of bytes, one bit each (0..63 and 64..127), so that the verifier sees no branches:
  * tchar of RFC 9110 5.6.2, what ends an authority (RFC 3986 3.2), optional white space.
  */
-enum sp_http_class { SP_HTTP_TOKEN, SP_HTTP_SPACE, SP_HTTP_PATH };
+enum sp_http_class {
+	SP_HTTP_TOKEN,
+	SP_HTTP_SPACE,
+	SP_HTTP_PATH,
+	SP_HTTP_BLANK,
+	SP_HTTP_PRINT,
+	SP_HTTP_UPPER
+};
 
 #define SP_HTTP_TOKEN_LOW 0x03ff6cfa00000000ULL	 /* ! # $ % & ' * + - . 0-9 */
 #define SP_HTTP_TOKEN_HIGH 0x57ffffffc7fffffeULL /* A-Z ^ _ ` a-z | ~ */
 #define SP_HTTP_SPACE_LOW 0x0000000100000200ULL	 /* SP HT */
 #define SP_HTTP_PATH_LOW 0x8000800800000000ULL	 /* / ? # */
+#define SP_HTTP_BLANK_LOW 0x00000001f0003e00ULL	 /* HT LF VT FF CR FS GS RS US SP */
+#define SP_HTTP_PRINT_LOW 0xfffffffe00000000ULL	 /* ! to ? */
+#define SP_HTTP_PRINT_HIGH 0x7fffffffffffffffULL /* @ to ~ */
+#define SP_HTTP_UPPER_LOW 0x0000200000000000ULL	 /* - */
+#define SP_HTTP_UPPER_HIGH 0x0000000087fffffeULL /* A-Z _ */
 
 /* How many bytes from `from`, at most 64 and not beyond `end`, are (want 1) or are not of a class.
  */
@@ -63,8 +81,18 @@ SP_STEP int sp_http_span(const struct sp_stream *s, __u32 from, __u32 end, __u32
 		low = SP_HTTP_SPACE_LOW;
 	if (class == SP_HTTP_PATH)
 		low = SP_HTTP_PATH_LOW;
+	if (class == SP_HTTP_BLANK)
+		low = SP_HTTP_BLANK_LOW;
 	if (class != SP_HTTP_TOKEN)
 		high = 0;
+	if (class == SP_HTTP_PRINT) {
+		low = SP_HTTP_PRINT_LOW;
+		high = SP_HTTP_PRINT_HIGH;
+	}
+	if (class == SP_HTTP_UPPER) {
+		low = SP_HTTP_UPPER_LOW;
+		high = SP_HTTP_UPPER_HIGH;
+	}
 	for (i = 0; i < 64; i++) {
 		__u32 c, is;
 
@@ -80,23 +108,21 @@ SP_STEP int sp_http_span(const struct sp_stream *s, __u32 from, __u32 end, __u32
 }
 
 /*
- * How many of the eight bytes at `off` come before the first that sp_http_run() must see; 8: none
- * must. Those are controls and DEL, and what the line is split at: in the request line its spaces,
- * in a field line its first colon. Bytes behind the end of the stream count like others.
+ * How many of the eight bytes at `off` come before the first control, DEL, byte for which the sum
+ * with `space` says so, or byte of `mark`; 8: none does. Bytes behind the end of the stream count
+ * like others.
  */
-SP_INLINE __u32 sp_http_plain(const struct sp_stream *s, const struct sp_http *h, __u32 off)
+SP_INLINE __u32 sp_http_stop(const struct sp_stream *s, __u32 off, __u64 space, __u64 mark)
 {
-	__u64 w, seven, stop, space, colon;
+	__u64 w, seven, stop;
 
 	SP_BARRIER(off);
 	if (off >= SP_STREAM_MAX)
 		return 0;
 	w = sp_load64(&s->data[off]);
 	seven = w & ~SP_BYTES(0x80);
-	space = SP_BYTES(h->lines ? 0x80 - ' ' : 0x7f - ' ');
-	colon = SP_BYTES(h->lines && !h->colon ? ':' : 0x7f);
 	/* each sum stays within its byte: bit 7 is set where the byte is not what is looked for */
-	stop = (seven + space) & ((seven ^ colon) + SP_BYTES(0x7f)) &
+	stop = (seven + space) & ((seven ^ mark) + SP_BYTES(0x7f)) &
 	       ((seven ^ SP_BYTES(0x7f)) + SP_BYTES(0x7f));
 	stop = ~(stop | w) & SP_BYTES(0x80); /* 0x80 and above are plain */
 	if (!stop)
@@ -104,6 +130,14 @@ SP_INLINE __u32 sp_http_plain(const struct sp_stream *s, const struct sp_http *h
 	/* the bytes below the lowest bit of `stop`, counted: one bit in each, summed up in the top
 	 * byte */
 	return ((((stop & -stop) >> 7) - 1) & SP_BYTES(0x01)) * SP_BYTES(0x01) >> 56;
+}
+
+/* Before what sp_http_run() must see: controls, DEL, and what the line is split at, which is in the
+ * request line its spaces, in a field line its first colon. */
+SP_INLINE __u32 sp_http_plain(const struct sp_stream *s, const struct sp_http *h, __u32 off)
+{
+	return sp_http_stop(s, off, SP_BYTES(h->lines ? 0x80 - ' ' : 0x7f - ' '),
+			    SP_BYTES(h->lines && !h->colon ? ':' : 0x7f));
 }
 
 /*
@@ -207,6 +241,309 @@ SP_STEP int sp_http_method(const struct sp_stream *s)
 		return SP_BAD(HTTP_NOT_HTTP);
 	return SP_DONE;
 }
+
+/* ---- is it HTTP? ---------------------------------------------------------------------------- */
+
+/*
+ * Servers read more than RFC 9112 has (tried: nginx, Node, Go, Python): any token for a method,
+ * white space of all kinds, empty lines and white space before it, http/1.1, NUL in the path. What
+ * they have in common is the request line's last word. There is more that some read a Host from: a
+ * line without version (HTTP/0.9: Python, nginx), RTSP/1.0 and ICE/1.0 (Node). Those are near: they
+ * may pass if they have none.
+ */
+#define SP_HTTP_NEAR_LETTER 1u	/* the first word starts with a letter */
+#define SP_HTTP_NEAR_VERSION 2u /* RTSP/ or ICE/ in the first line */
+#define SP_HTTP_NEAR_URL 4u	/* :// in it */
+#define SP_HTTP_NEAR_ODD 16u	/* the first word is no token */
+#define SP_HTTP_NEAR_LINES 8u	/* the first line is near; its fields are looked at */
+
+/* The word before a slash at `off`: is it `HTTP`, of a version? SP_DONE, SP_MORE (no), or WAIT. */
+SP_STEP int sp_http_version(const struct sp_stream *s, struct sp_http *h, __u32 off)
+{
+	__u64 w;
+	__u32 n, c;
+
+	if (!s || !h || off < h->line + 5)
+		return SP_MORE;
+	if (sp_get8(s, off - 1) == ':' && sp_get8(s, off + 1) == '/')
+		h->near |= SP_HTTP_NEAR_URL;
+	w = sp_http_word(s, off - 4) & 0xffffffff;
+	if ((w >> 8) == SP_WORD('i', 'c', 'e', 0, 0, 0, 0, 0) ||
+	    w == SP_WORD('r', 't', 's', 'p', 0, 0, 0, 0))
+		h->near |= SP_HTTP_NEAR_VERSION;
+	if (w != SP_WORD('h', 't', 't', 'p', 0, 0, 0, 0) ||
+	    sp_http_span(s, off - 5, off - 4, SP_HTTP_TOKEN, 1))
+		return SP_MORE;
+	n = sp_http_span(s, off + 1, s->len, SP_HTTP_TOKEN, 1);
+	if (off + 1 + n >= s->len)
+		return SP_HTTP_WAIT;
+	/* a quote, say, ends no version: the line is one of a log */
+	c = sp_get8(s, off + 1 + n);
+	return c > ' ' && c < 0x7f ? SP_MORE : SP_DONE;
+}
+
+/* The first line has ended at `end` and has no version: is it near? SP_MORE, OTHER, PROXY, reason.
+ */
+SP_STEP int sp_http_near(const struct sp_stream *s, struct sp_http *h, __u32 end)
+{
+	__u32 n, c, word, i;
+	__u64 w;
+
+	if (!s || !h || h->line >= SP_STREAM_MAX)
+		return SP_BAD(HTTP_MALFORMED);
+	w = sp_load64(&s->data[h->line]);
+	if ((w & 0xffffffffffffULL) == SP_WORD('P', 'R', 'O', 'X', 'Y', ' ', 0, 0) &&
+	    h->line == 0 && end <= 108) {
+		h->head = end;
+		return SP_HTTP_PROXY;
+	}
+	n = sp_http_span(s, h->line, end, SP_HTTP_UPPER, 1);
+	word = h->line + n;
+	word += sp_http_span(s, word, end, SP_HTTP_BLANK, 1);
+	h->near |= SP_HTTP_NEAR_LINES;
+	if (h->near & SP_HTTP_NEAR_VERSION)
+		return SP_MORE;
+	if (n == 0 || n >= 64 || word == h->line + n || word >= end)
+		return SP_HTTP_OTHER;
+	if (n == 3 && (w & 0xffffff) == SP_WORD('G', 'E', 'T', 0, 0, 0, 0, 0))
+		/* a name in the line is all that nginx needs */
+		return h->near & SP_HTTP_NEAR_URL ? SP_BAD(HTTP_MALFORMED) : SP_MORE;
+	c = sp_get8(s, word);
+	if (c != '/' && c != '*' && !(h->near & SP_HTTP_NEAR_URL))
+		return SP_HTTP_OTHER;
+	/* a third word would have to be a version */
+	for (i = 0; i < 4; i++) {
+		n = sp_http_span(s, word, end, SP_HTTP_BLANK, 0);
+		word += n;
+		if (n < 64)
+			break;
+	}
+	word += sp_http_span(s, word, end, SP_HTTP_BLANK, 1);
+	return word < end ? SP_HTTP_OTHER : SP_MORE;
+}
+
+/* A line that ends at `end`: SP_MORE, SP_HTTP_OTHER, SP_HTTP_PROXY, or a reason. */
+SP_INLINE int sp_http_near_line(const struct sp_stream *s, struct sp_http *h, __u32 end)
+{
+	__u64 w;
+	int r = SP_MORE;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	if (!(h->near & SP_HTTP_NEAR_LINES)) {
+		r = sp_http_near(s, h, end);
+	} else if (end - h->line <= 1 || (end - h->line == 2 && sp_get8(s, h->line) == '\r')) {
+		return SP_HTTP_OTHER; /* the head ends, and names nobody */
+	} else {
+		w = sp_http_word(s, h->line);
+		/* nor may what comes behind it name one */
+		if ((w & 0xffffffff) == SP_WORD('h', 'o', 's', 't', 0, 0, 0, 0) ||
+		    w == SP_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i'))
+			return SP_BAD(HTTP_MALFORMED);
+	}
+	h->line = end;
+	return r;
+}
+
+/* Up to 32 bytes, and the byte behind them if it says something. */
+SP_STEP int sp_http_begin_run(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 c, off, i, plain = 8;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	off = h->off;
+	for (i = 0; i < 4; i++) {
+		plain = sp_http_stop(s, off, SP_BYTES(0x80 - ' '), SP_BYTES('/'));
+		off += plain;
+		if (plain != 8)
+			break;
+	}
+	h->off = off;
+	if (plain == 8 || off >= s->len)
+		return SP_MORE;
+	c = sp_get8(s, off);
+	h->off = off + 1;
+	if (c == '\n')
+		return sp_http_near_line(s, h, off + 1);
+	if (h->near & SP_HTTP_NEAR_LINES)
+		return SP_MORE;
+	if (c == '/')
+		return off + 2 > s->len ? SP_HTTP_WAIT : sp_http_version(s, h, off);
+	/* only to what starts with a letter are servers so lenient */
+	if (!(h->near & SP_HTTP_NEAR_LETTER) && !sp_http_span(s, off, off + 1, SP_HTTP_BLANK, 1))
+		return SP_HTTP_OTHER;
+	return SP_MORE;
+}
+
+/* Up to 64 runs. */
+SP_STEP int sp_http_begin_runs(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 i;
+	int r = SP_MORE;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	for (i = 0; i < 64; i++) {
+		if (h->off >= s->len)
+			return SP_HTTP_WAIT;
+		r = sp_http_begin_run(s, h);
+		if (r != SP_MORE)
+			break;
+	}
+	return r;
+}
+
+/* What may be white space to a server and is no part of the first word. */
+SP_INLINE int sp_http_ends_word(__u32 c)
+{
+	return c == 0x85 || c == 0xa0 || (c <= ' ' && (SP_HTTP_BLANK_LOW >> (c & 63) & 1)) ||
+	       c == ' ';
+}
+
+/* The header of version 2 of the PROXY protocol: SP_MORE, SP_HTTP_PROXY, SP_DONE (it is none). */
+SP_STEP int sp_http_proxy2(const struct sp_stream *s, struct sp_http *h)
+{
+	__u64 a, b;
+	__u32 n;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	a = sp_load64(&s->data[0]) ^ SP_WORD('\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q');
+	b = (sp_load64(&s->data[8]) ^ SP_WORD('U', 'I', 'T', '\n', 0, 0, 0, 0)) & 0xffffffff;
+	n = s->len;
+	if (n < 8)
+		a &= (1ULL << (8 * (n & 7))) - 1;
+	if (n < 8)
+		b = 0;
+	else if (n < 12)
+		b &= (1ULL << (8 * (n & 3))) - 1;
+	if (a || b)
+		return SP_DONE;
+	if (n < 16)
+		return SP_MORE;
+	h->head = 16 + sp_get16(s, 14);
+	if (h->head > SP_STREAM_MAX)
+		return SP_BAD(HTTP_TOO_LONG);
+	return n < h->head ? SP_MORE : SP_HTTP_PROXY;
+}
+
+/* What comes before the first word's end: SP_DONE, SP_HTTP_WAIT, SP_HTTP_OTHER, SP_HTTP_PROXY,
+ * reason.
+ */
+SP_STEP int sp_http_word_first(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 off = 0, n, c, i;
+	int r;
+
+	if (!s || !h || s->len == 0)
+		return SP_HTTP_WAIT;
+	if (sp_get8(s, 0) == '\r') {
+		r = sp_http_proxy2(s, h);
+		if (r != SP_DONE)
+			return r == SP_MORE ? SP_HTTP_WAIT : r;
+	}
+	for (i = 0; i < 4; i++) {
+		n = sp_http_span(s, off, s->len, SP_HTTP_BLANK, 1);
+		off += n;
+		if (n < 64)
+			break;
+	}
+	if (off >= s->len)
+		return SP_HTTP_WAIT;
+	if (off >= 256)
+		return SP_BAD(HTTP_TOO_LONG);
+	if (!sp_http_span(s, off, off + 1, SP_HTTP_TOKEN, 1))
+		return SP_HTTP_OTHER;
+	c = sp_get8(s, off) | 0x20;
+	if (c >= 'a' && c <= 'z')
+		h->near = SP_HTTP_NEAR_LETTER;
+	h->line = off;
+	h->off = off;
+	for (i = 0; i < 4; i++) {
+		n = sp_http_span(s, off, s->len, SP_HTTP_PRINT, 1);
+		if ((__u32)sp_http_span(s, off, off + n, SP_HTTP_TOKEN, 1) != n)
+			h->near |= SP_HTTP_NEAR_ODD;
+		off += n;
+		if (n < 64)
+			break;
+		if (h->near & SP_HTTP_NEAR_ODD)
+			return SP_HTTP_OTHER;
+	}
+	if (off >= s->len)
+		return SP_DONE;
+	c = sp_get8(s, off);
+	return n == 64 || sp_http_ends_word(c) ? SP_DONE : SP_HTTP_OTHER;
+}
+
+/* The preface of HTTP/2 (RFC 9113 3.4), which is not read: SP_HTTP_OTHER, SP_MORE, SP_DONE (it is
+ * none).
+ */
+SP_STEP int sp_http_preface(const struct sp_stream *s)
+{
+	__u64 a, b, c;
+	__u32 n;
+
+	if (!s)
+		return SP_MORE;
+	n = s->len;
+	a = sp_load64(&s->data[0]) ^ SP_WORD('P', 'R', 'I', ' ', '*', ' ', 'H', 'T');
+	b = sp_load64(&s->data[8]) ^ SP_WORD('T', 'P', '/', '2', '.', '0', '\r', '\n');
+	c = sp_load64(&s->data[16]) ^ SP_WORD('\r', '\n', 'S', 'M', '\r', '\n', '\r', '\n');
+	if (n < 8)
+		a &= (1ULL << (8 * (n & 7))) - 1;
+	if (n < 8)
+		b = 0;
+	else if (n < 16)
+		b &= (1ULL << (8 * (n & 7))) - 1;
+	if (n < 16)
+		c = 0;
+	else if (n < 24)
+		c &= (1ULL << (8 * (n & 7))) - 1;
+	if (a || b || c)
+		return SP_DONE;
+	return n < 24 ? SP_MORE : SP_HTTP_OTHER;
+}
+
+/*
+ * On a port where it need not be: is this the start of an HTTP/1 request? SP_DONE: yes,
+ * sp_http_head() reads it; SP_MORE; SP_HTTP_OTHER: no; SP_HTTP_PROXY: h->head bytes are a header in
+ * front of what is to be asked about; or a reason. With SP_MORE, h->near and h->line say how far it
+ * was read.
+ */
+SP_STEP int sp_http_begin(const struct sp_stream *s, struct sp_http *h)
+{
+	__u32 i;
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	h->off = 0;
+	h->line = 0;
+	h->near = 0;
+	h->head = 0;
+	r = sp_http_preface(s);
+	if (r != SP_DONE)
+		return r;
+	r = sp_http_word_first(s, h);
+	if (r == SP_HTTP_WAIT && s->len < SP_STREAM_MAX)
+		return SP_MORE;
+	if (r != SP_DONE)
+		return r == SP_HTTP_WAIT ? SP_BAD(HTTP_TOO_LONG) : r;
+	/* a run is 32 bytes, or ends at a byte that counts */
+	for (i = 0; i < SP_STREAM_MAX / 64 + 1; i++) {
+		r = sp_http_begin_runs(s, h);
+		if (r != SP_MORE)
+			break;
+	}
+	if (r == SP_HTTP_WAIT && s->len < SP_STREAM_MAX)
+		return SP_MORE;
+	if (r != SP_HTTP_WAIT && r != SP_MORE)
+		return r;
+	return h->near & SP_HTTP_NEAR_ODD ? SP_HTTP_OTHER : SP_BAD(HTTP_TOO_LONG);
+}
+
+/* ---- a head ---------------------------------------------------------------------------------- */
 
 /* Finds the end of the authority in an absolute-form target: SP_DONE or a reason. */
 SP_STEP int sp_http_authority(const struct sp_stream *s, struct sp_http *h, __u32 end)

@@ -7,6 +7,9 @@
  * joined: sp_tls_join() copies the payload of the records to a second buffer, without their
  * headers. Nothing is guessed: what is not there yet is SP_MORE, what does not fit is a negative
  * reason.
+ *
+ * Servers read over some of what may stand before a hello (tried: OpenSSL, GnuTLS, Go): alerts that
+ * only warn, whatever version a record says. So it is read over here.
  */
 #ifndef SP_PARSE_TLS_H
 #define SP_PARSE_TLS_H
@@ -16,6 +19,7 @@
 
 #define SP_TLS_RECORD 5u /* bytes of a record header */
 #define SP_TLS_RECORD_MAX 16384u
+#define SP_TLS_FRONT_MAX 64u /* records before the hello that are read over */
 #define SP_TLS_HANDSHAKE 22u
 #define SP_TLS_CCS 20u
 #define SP_TLS_ALERT 21u
@@ -29,6 +33,7 @@ struct sp_tls {
 	__u8 early; /* early data is announced (RFC 8446 4.2.10) */
 	__u8 zero[2];
 	__u32 behind; /* offset in the stream of what comes behind the hello */
+	__u32 first;  /* offset of the record that the hello starts in */
 	/* sp_tls_join() */
 	__u32 src, dst, left;
 };
@@ -45,7 +50,8 @@ SP_INLINE int sp_tls_record(const struct sp_stream *s, __u32 at, __u32 first, __
 		return SP_MORE;
 	if (sp_get8(s, at) != SP_TLS_HANDSHAKE)
 		return first ? SP_BAD(TLS_NOT_TLS) : SP_BAD(TLS_MALFORMED);
-	if (at + 1 < s->len && sp_get8(s, at + 1) != 3)
+	/* Go takes any version below 16.0 */
+	if (at + 1 < s->len && (first ? sp_get8(s, at + 1) > 15 : sp_get8(s, at + 1) != 3))
 		return first ? SP_BAD(TLS_NOT_TLS) : SP_BAD(TLS_MALFORMED);
 	if (at + SP_TLS_RECORD > s->len)
 		return SP_MORE;
@@ -57,37 +63,78 @@ SP_INLINE int sp_tls_record(const struct sp_stream *s, __u32 at, __u32 first, __
 }
 
 /*
+ * A record at t->first that servers may read over: SP_TLS_SKIP and t->first behind it; SP_DONE: it
+ * is none of those; SP_MORE; or a reason.
+ */
+#define SP_TLS_SKIP 3
+SP_STEP int sp_tls_front(const struct sp_stream *s, struct sp_tls *t)
+{
+	__u32 at, type, major, n;
+
+	if (!s || !t)
+		return SP_BAD(TLS_MALFORMED);
+	at = t->first;
+	if (at >= s->len)
+		return SP_MORE;
+	type = sp_get8(s, at);
+	if (type != SP_TLS_ALERT && type != SP_TLS_CCS)
+		return SP_DONE;
+	major = at + 1 < s->len ? sp_get8(s, at + 1) : 3;
+	if (major > 15)
+		return SP_BAD(TLS_NOT_TLS);
+	if (at + SP_TLS_RECORD > s->len)
+		return SP_MORE;
+	n = sp_get16(s, at + 3);
+	if (n > SP_TLS_RECORD_MAX || (major != 3 && n != 2))
+		return SP_BAD(TLS_NOT_TLS);
+	if (at + SP_TLS_RECORD + n >= SP_STREAM_MAX)
+		return SP_BAD(TLS_TOO_LONG);
+	t->first = at + SP_TLS_RECORD + n;
+	return SP_TLS_SKIP;
+}
+
+/*
  * Can the hello be read where it lies? SP_DONE: t->off is at its first byte and all of it is there,
  * in one record. SP_MORE: not yet. SP_TLS_JOIN: it goes on in another record. Or a reason.
  */
 #define SP_TLS_JOIN 2
 SP_STEP int sp_tls_start(const struct sp_stream *s, struct sp_tls *t)
 {
-	__u32 length = 0, hello;
-	int r;
+	__u32 length = 0, hello, at, i;
+	int r = SP_TLS_SKIP;
 
 	if (!s || !t)
 		return SP_BAD(TLS_MALFORMED);
-	r = sp_tls_record(s, 0, 1, &length);
+	t->first = 0;
+	for (i = 0; i < SP_TLS_FRONT_MAX; i++) {
+		r = sp_tls_front(s, t);
+		if (r != SP_TLS_SKIP)
+			break;
+	}
+	if (r != SP_DONE)
+		return r == SP_TLS_SKIP ? SP_BAD(TLS_TOO_LONG) : r;
+	at = t->first;
+	r = sp_tls_record(s, at, 1, &length);
 	if (r != SP_DONE)
 		return r;
-	if (s->len < SP_TLS_RECORD + 1)
+	at += SP_TLS_RECORD;
+	if (s->len < at + 1)
 		return SP_MORE;
-	if (sp_get8(s, SP_TLS_RECORD) != 1)
+	if (sp_get8(s, at) != 1)
 		return SP_BAD(TLS_NOT_TLS);
 	if (length < 4)
 		return SP_TLS_JOIN;
-	if (s->len < SP_TLS_RECORD + 4)
+	if (s->len < at + 4)
 		return SP_MORE;
-	hello = sp_get32(s, SP_TLS_RECORD) & 0xffffff;
-	if (SP_TLS_RECORD + 4 + hello > SP_STREAM_MAX)
+	hello = sp_get32(s, at) & 0xffffff;
+	if (at + 4 + hello > SP_STREAM_MAX)
 		return SP_BAD(TLS_TOO_LONG);
 	if (4 + hello > length)
 		return SP_TLS_JOIN;
-	if (SP_TLS_RECORD + 4 + hello > s->len)
+	if (at + 4 + hello > s->len)
 		return SP_MORE;
-	t->off = SP_TLS_RECORD;
-	t->end = SP_TLS_RECORD + 4 + hello;
+	t->off = at;
+	t->end = at + 4 + hello;
 	t->behind = t->end;
 	return SP_DONE;
 }
@@ -101,7 +148,7 @@ SP_STEP int sp_tls_join_step(const struct sp_stream *s, struct sp_stream *out, s
 	if (!s || !out || !t)
 		return SP_BAD(TLS_MALFORMED);
 	if (t->left == 0) {
-		r = sp_tls_record(s, t->src, t->src == 0, &length);
+		r = sp_tls_record(s, t->src, t->src == t->first, &length);
 		if (r != SP_DONE)
 			return r;
 		t->src += SP_TLS_RECORD;
@@ -127,7 +174,7 @@ SP_STEP int sp_tls_join_step(const struct sp_stream *s, struct sp_stream *out, s
 	if (t->end == 0 && t->dst >= 4) {
 		__u32 hello = sp_get32(out, 0) & 0xffffff;
 
-		if (SP_TLS_RECORD + 4 + hello > SP_STREAM_MAX)
+		if (t->first + SP_TLS_RECORD + 4 + hello > SP_STREAM_MAX)
 			return SP_BAD(TLS_TOO_LONG);
 		t->end = 4 + hello;
 	}
@@ -159,7 +206,7 @@ SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct
 
 	if (!s || !out || !t)
 		return SP_BAD(TLS_MALFORMED);
-	t->src = 0;
+	t->src = t->first; /* of sp_tls_start() */
 	t->dst = 0;
 	t->left = 0;
 	t->end = 0;

@@ -195,4 +195,30 @@ SP_STEP int judge_http(struct judge_work *w)
 	return w->out.verdict;
 }
 
+/* As sniff_segment() and http_read() do it on a port that promises nothing. */
+#define JUDGE_TLS 7 /* beside SP_HTTP_OTHER and SP_HTTP_PROXY */
+SP_STEP int judge_other(struct judge_work *w)
+{
+	__u32 first;
+	int r;
+
+	if (!w)
+		return 0;
+	first = w->stream.len ? sp_get8(&w->stream, 0) : 0;
+	if (first >= SP_TLS_CCS && first <= SP_TLS_HANDSHAKE &&
+	    (w->stream.len == 1 || sp_get8(&w->stream, 1) <= 15)) {
+		r = sp_tls_start(&w->stream, &w->tls);
+		if (r == SP_BAD(TLS_NOT_TLS))
+			r = SP_HTTP_OTHER;
+		else if (r != SP_MORE)
+			r = JUDGE_TLS;
+		w->out.verdict = r;
+		return r;
+	}
+	w->out.verdict = sp_http_begin(&w->stream, &w->http);
+	if (w->out.verdict == SP_HTTP_PROXY)
+		w->out.head = w->http.head;
+	return w->out.verdict;
+}
+
 #endif

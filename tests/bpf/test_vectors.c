@@ -35,7 +35,7 @@ static int run(enum vector_kind kind, const void *data, uint32_t len)
 
 static uint32_t packet_build(const struct vector *v, uint8_t *p)
 {
-	bool tcp = v->kind == VECTOR_TLS || v->kind == VECTOR_HTTP;
+	bool tcp = v->kind >= VECTOR_TLS;
 	uint32_t headers = tcp ? TCP_HEADERS : UDP_HEADERS, len = headers + v->len;
 	uint8_t *ip = p + ETH_LEN, *l4 = ip + 20;
 
@@ -194,6 +194,7 @@ static void check_corpus(const char *dir, const char *name, uint32_t max)
 			check_input(&v, VECTOR_ANSWER, max);
 		} else {
 			check_input(&v, strcmp(name, "tls") == 0 ? VECTOR_TLS : VECTOR_HTTP, max);
+			check_input(&v, VECTOR_OTHER, max);
 		}
 	}
 	if (d)
@@ -221,6 +222,7 @@ int main(void)
 	programs[VECTOR_ANSWER] = bpf_program__fd(skel->progs.parse_answer);
 	programs[VECTOR_TLS] = bpf_program__fd(skel->progs.parse_tls);
 	programs[VECTOR_HTTP] = bpf_program__fd(skel->progs.parse_http);
+	programs[VECTOR_OTHER] = bpf_program__fd(skel->progs.parse_other);
 	work = mmap(NULL, sizeof(*work), PROT_READ | PROT_WRITE, MAP_SHARED,
 		    bpf_map__fd(skel->maps.work), 0);
 	if (work == MAP_FAILED) {

@@ -17,13 +17,15 @@ import time
 
 import hello as h
 from hello import OURS, THEIRS, at, get, hello, pieces, post, record, settle, who
-from technique import CDN6, GOOD4, SLOW, NotHere, resolve, technique
+from technique import CDN4, CDN6, GOOD4, SLOW, NotHere, resolve, technique
 
 
 def case(row, name, what, make, port=443, **options):
     """A technique that sends the segments that make(t) returns to an address that both names share."""
+    host = options.pop("host", CDN4)
+
     def function(t):
-        pieces(at(t, port), *make(t))
+        pieces(at(t, port, host), *make(t))
     function.__doc__ = what
     options.setdefault("oracle", "marker")
     technique(row, name, **options)(function)
@@ -283,11 +285,11 @@ record_case("zero-between", "an empty record between two pieces",
 record_case("zero-segment", "an empty record in a segment of its own",
             lambda t: [record(b""), record(hello(OURS, t.marker))], allow=False)
 record_case("ccs-first", "ChangeCipherSpec before the ClientHello",
-            lambda t: [record(b"\1", h.CCS) + record(hello(OURS, t.marker))], allow=False)
+            lambda t: [record(b"\1", h.CCS) + record(whole(t))])
 record_case("ccs-first-segment", "ChangeCipherSpec in a segment before the ClientHello",
-            lambda t: [record(b"\1", h.CCS), record(hello(OURS, t.marker))], allow=False)
+            lambda t: [record(b"\1", h.CCS), record(whole(t))])
 record_case("alert-first", "a warning before the ClientHello",
-            lambda t: [record(b"\1\x5a", h.ALERT) + record(hello(OURS, t.marker))], allow=False)
+            lambda t: [record(b"\1\x5a", h.ALERT) + record(whole(t))])
 record_case("data-first", "application data before the ClientHello",
             lambda t: [record(b"x" * 20, h.DATA) + record(hello(OURS, t.marker))], allow=False)
 record_case("ccs-between", "ChangeCipherSpec between two pieces of the ClientHello",
@@ -300,7 +302,7 @@ record_case("finished-first", "another handshake message before the ClientHello"
 record_case("unknown-type", "a record of an unknown type", lambda t: [record(hello(OURS, t.marker), 99)], allow=False)
 record_case("heartbeat-first", "a heartbeat before the ClientHello",
             lambda t: [record(b"\1\0\0" + b"\0" * 16, 24) + record(hello(OURS, t.marker))], allow=False)
-record_case("major-2", "a record of version 2.0", lambda t: [record(hello(OURS, t.marker), version=0x0200)], allow=False)
+record_case("major-2", "a record of version 2.0", lambda t: [record(whole(t), version=0x0200)])
 record_case("long", "a record that says it is longer than 16,384 bytes",
             lambda t: [struct.pack("!BHH", 22, 0x0301, 20000) + hello(OURS, t.marker)], allow=False)
 record_case("second-in-record", "a denied ClientHello behind an allowed one, in one record",
@@ -472,7 +474,72 @@ case("D9", "h2-8443", "HTTP/2 without TLS on another port", lambda t: [b"PRI * H
 case("D9", "starttls", "STARTTLS and then a denied name, on another port",
      lambda t: [b"STARTTLS\r\n" + record(whole(t))], port=8443, stated=OTHER)
 case("D9", "space-8443", "a space before a request with a denied Host, on another port (Python's server skips it)",
-     lambda t: [b" " + post(THEIRS, t.marker)], port=8443, stated=OTHER)
+     lambda t: [b" " + post(THEIRS, t.marker)], port=8443, allow=False)
+
+
+# ---- D14: what a lenient server reads
+
+def lenient_hello(name, what, make):
+    """A hello that a server may read: on a port that promises nothing, and on 443 where the policy says "verify"."""
+    case("D14", f"{name}-8443", f"{what}, on another port", make, port=8443)
+    case("D14", f"{name}-verify", f"{what}, under \"sni\": \"verify\"", make, policy="verify")
+
+
+ALERT = record(b"\1\x5a", h.ALERT)
+lenient_hello("alert", "a warning before the ClientHello (Go, OpenSSL)", lambda t: [ALERT + record(whole(t))])
+lenient_hello("alert-segment", "a warning in a segment before the ClientHello", lambda t: [ALERT, record(whole(t))])
+lenient_hello("alert-cut", "a warning, cut, before the ClientHello", lambda t: h.cut(ALERT + record(whole(t)), 1, 4, 6, 9))
+lenient_hello("alerts", "30 warnings before the ClientHello", lambda t: [ALERT * 30 + record(whole(t))])
+lenient_hello("alert-long", "a warning of 40 bytes (GnuTLS reads two)",
+              lambda t: [record(b"\1\x5a" + b"x" * 38, h.ALERT) + record(whole(t))])
+lenient_hello("alert-records", "a warning, and the ClientHello over records", lambda t: [ALERT + h.records(whole(t), 30)])
+lenient_hello("ccs", "ChangeCipherSpec before the ClientHello", lambda t: [record(b"\1", h.CCS) + record(whole(t))])
+for major in (0, 2, 4, 15):
+    lenient_hello(f"major-{major}", f"a record of version {major}.1 (Go)",
+                  lambda t, major=major: [record(whole(t), version=major << 8 | 1)])
+case("D14", "alert-v6", "a warning before the ClientHello, over IPv6, on another port",
+     lambda t: [ALERT + record(whole(t))], port=8443, host=CDN6)
+case("D14", "http-verify", "HTTP on port 443, under \"sni\": \"verify\"", lambda t: [post(who(t), t.marker)], policy="verify")
+
+
+def lenient_head(name, what, make):
+    """A head that some server reads; its pair is a request that all do."""
+    def segments(t):
+        return [post(OURS, t.marker)] if t.allowed else make(t)
+    case("D14", f"http-{name}", f"HTTP on another port: {what}", segments, port=8443)
+
+
+def headed(text, end="\r\n"):
+    return lambda t: [f"{text}{end}Host: {THEIRS}{end}X: ".encode("latin-1") + t.marker + (end * 2).encode()]
+
+
+for label, what, text in (
+        ("method-33", "a method of 33 bytes", "A" * 33 + " / HTTP/1.1"), ("method-2000", "a method of 2,000 bytes", "A" * 2000 + " / HTTP/1.1"),
+        ("method-digits", "a method of digits", "123 / HTTP/1.1"), ("method-odd", "a method that is no token", "G(T / HTTP/1.1"),
+        ("lower", "http/1.1", "GET / http/1.1"), ("tabs", "tabs for spaces", "GET\t/\tHTTP/1.1"),
+        ("nbsp", "spaces of Latin-1 (Python)", "GET\xa0/\xa0HTTP/1.1"), ("vt", "vertical tabs (Python)", "GET\x0b/\x0bHTTP/1.1"),
+        ("spaces", "spaces around the words", "  GET  /  HTTP/1.1  "), ("crlf", "empty lines first", "\r\n\r\nGET / HTTP/1.1"),
+        ("lf-first", "line feeds first", "\n\nGET / HTTP/1.1"), ("09", "no version, and fields (Python, Node)", "GET /"),
+        ("09-post", "no version, and another method", "POST /"), ("rtsp", "RTSP/1.0 (Node)", "GET / RTSP/1.0"),
+        ("ice", "ICE/1.0 (Node)", "SOURCE / ICE/1.0"), ("2", "HTTP/2.0 as text", "GET / HTTP/2.0"),
+        ("nul", "NUL in the path (Python)", "GET /\0 HTTP/1.1"), ("words", "more words (Python)", "GET / a b HTTP/1.1"),
+        ("long", "a target of 8,000 bytes", "GET /" + "t" * 8000 + " HTTP/1.1"),
+        ("too-long", "a target of 40,000 bytes (Go)", "GET /" + "t" * 40000 + " HTTP/1.1"),
+        ("absolute", "absolute-form", f"GET http://{THEIRS}/ HTTP/1.1"), ("absolute-09", "absolute-form without version (nginx)", f"GET http://{THEIRS}/"),
+        ("proxied", "behind a header of the PROXY protocol", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1")):
+    lenient_head(label, what, headed(text))
+lenient_head("lf", "lines that end with LF alone", headed("GET / HTTP/1.1", "\n"))
+lenient_head("09-lf", "the same without version", headed("GET /", "\n"))
+lenient_head("pieces", "a method of 33 bytes, a byte at a time", lambda t: h.every(headed("A" * 33 + " / HTTP/1.1")(t)[0][:60], 1) +
+             [headed("A" * 33 + " / HTTP/1.1")(t)[0][60:]])
+lenient_head("proxied-2", "behind a header of version 2 of the PROXY protocol",
+             lambda t: [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + b"\1" * 12 + post(THEIRS, t.marker)])
+lenient_head("proxied-segment", "behind a header of the PROXY protocol in a segment of its own",
+             lambda t: [b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n", post(THEIRS, t.marker)])
+case("D14", "proxied-hello", "a ClientHello behind a header of the PROXY protocol",
+     lambda t: [b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n" + record(whole(t))], port=8443)
+case("D14", "proxied-hello-cut", "the same, cut", lambda t: h.cut(b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n" + record(whole(t)), 10, 60),
+     port=8443)
 
 
 # ---- D6, D7, D8

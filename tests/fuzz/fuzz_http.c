@@ -8,7 +8,7 @@
 
 #include "reference.h"
 
-static struct ref_work work;
+static struct ref_work work, other;
 
 struct head {
 	const uint8_t *target; /* authority */
@@ -195,6 +195,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (r == SP_DONE && !h.literal && !ref_text(h.host, h.name_len, &name))
 		r = SP_BAD(HTTP_HOST);
 	ref_check(work.w.out.verdict == r, "the verdict");
+	ref_run_twice(&other, judge_other, data, size);
+	ref_run_cut(&other, judge_other, data, size);
+	if (r == SP_DONE)
+		ref_check(other.w.out.verdict == SP_DONE,
+			  "a head that is taken for something else");
 	if (r != SP_DONE)
 		return 0;
 	ref_check(work.w.out.host == (size_t)(h.host - data) && work.w.out.host_len == h.host_len &&

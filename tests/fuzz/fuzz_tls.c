@@ -52,14 +52,29 @@ static int hello(const uint8_t *p, size_t size, const uint8_t **sni, size_t *len
 static int reference(const uint8_t *p, size_t size, struct ref_name *name, bool *ech)
 {
 	static uint8_t joined[SP_STREAM_MAX];
-	size_t at = 0, have = 0, n, take, len = 0;
+	size_t at = 0, have = 0, n, take, len = 0, first, front = 0;
 	const uint8_t *sni;
 	int r;
 
+	/* alerts and ChangeCipherSpec before the hello are read over */
+	while (at < size && (p[at] == 21 || p[at] == 20)) {
+		if (at + 1 < size && p[at + 1] > 15)
+			return SP_BAD(TLS_NOT_TLS);
+		if (at + 5 > size)
+			return SP_MORE;
+		n = ref16(p + at + 3);
+		if (n > 16384 || (p[at + 1] != 3 && n != 2))
+			return SP_BAD(TLS_NOT_TLS);
+		at += 5 + n;
+		if (at >= SP_STREAM_MAX || ++front == 64)
+			return SP_BAD(TLS_TOO_LONG);
+	}
+	first = at;
 	while (at < size) {
-		int other = at ? SP_BAD(TLS_MALFORMED) : SP_BAD(TLS_NOT_TLS);
+		int other = at != first ? SP_BAD(TLS_MALFORMED) : SP_BAD(TLS_NOT_TLS);
 
-		if (p[at] != 22 || (at + 1 < size && p[at + 1] != 3))
+		if (p[at] != 22 ||
+		    (at + 1 < size && (at == first ? p[at + 1] > 15 : p[at + 1] != 3)))
 			return other;
 		if (at + 5 > size)
 			break;
@@ -76,7 +91,7 @@ static int reference(const uint8_t *p, size_t size, struct ref_name *name, bool 
 		if (have >= 4) {
 			size_t need = 4 + (joined[1] << 16) + ref16(joined + 2);
 
-			if (need + 5 > SP_STREAM_MAX)
+			if (first + need + 5 > SP_STREAM_MAX)
 				return SP_BAD(TLS_TOO_LONG);
 			if (have >= need) {
 				r = hello(joined, need, &sni, &len, ech);

@@ -618,7 +618,7 @@ static void vector_stream(const struct vector *v, uint16_t port)
 	e = expect(&s);
 	if (v->len < 2)
 		return;
-	if (v->kind == VECTOR_HTTP) {
+	if (v->kind == VECTOR_HTTP || v->kind == VECTOR_OTHER) {
 		change_others(&s, &e);
 	} else {
 		change_tls(&s, &e);
@@ -946,6 +946,7 @@ int main(void)
 	check_streams(&all, VECTOR_TLS, 443);
 	tap_ok(refragmented > 10000, "tls: %lu hellos in other records among them", refragmented);
 	check_streams(&all, VECTOR_HTTP, 80);
+	check_streams(&all, VECTOR_OTHER, 22);
 	check_queries(&all);
 	check_answers(&all);
 	check_waiting();

@@ -83,6 +83,12 @@ static void heads(void **unused)
 	check_kind(VECTOR_HTTP);
 }
 
+static void others(void **unused)
+{
+	(void)unused;
+	check_kind(VECTOR_OTHER);
+}
+
 /* What the whole stream says, for comparing: a literal that is no address is a bad Host. */
 static int final_verdict(enum vector_kind kind, const struct judged *o, const uint8_t *bytes)
 {
@@ -150,6 +156,12 @@ static void heads_cut_anywhere(void **unused)
 	check_cuts(VECTOR_HTTP);
 }
 
+static void others_cut_anywhere(void **unused)
+{
+	(void)unused;
+	check_cuts(VECTOR_OTHER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,8 +169,10 @@ int main(void)
 		cmocka_unit_test(answers),
 		cmocka_unit_test(hellos),
 		cmocka_unit_test(heads),
+		cmocka_unit_test(others),
 		cmocka_unit_test(hellos_cut_anywhere),
 		cmocka_unit_test(heads_cut_anywhere),
+		cmocka_unit_test(others_cut_anywhere),
 	};
 	int r;
 

@@ -21,9 +21,16 @@
 
 #include "bpf/judge.h"
 
-enum vector_kind { VECTOR_QUERY, VECTOR_ANSWER, VECTOR_TLS, VECTOR_HTTP, VECTOR_KINDS };
+enum vector_kind {
+	VECTOR_QUERY,
+	VECTOR_ANSWER,
+	VECTOR_TLS,
+	VECTOR_HTTP,
+	VECTOR_OTHER,
+	VECTOR_KINDS
+};
 
-static const char *const vector_kinds[VECTOR_KINDS] = {"query", "answer", "tls", "http"};
+static const char *const vector_kinds[VECTOR_KINDS] = {"query", "answer", "tls", "http", "other"};
 
 struct vector {
 	char name[80]; /* "tls/plain" */
@@ -163,6 +170,8 @@ static inline void vectors_read_dir(struct vectors *all, const char *dir)
 			v->kind = VECTOR_TLS;
 		else if (strcmp(dir, "http") == 0)
 			v->kind = VECTOR_HTTP;
+		else if (strcmp(dir, "other") == 0)
+			v->kind = VECTOR_OTHER;
 		else if (strncmp(e->d_name, "query-", 6) == 0)
 			v->kind = VECTOR_QUERY;
 		else if (strncmp(e->d_name, "answer-", 7) == 0)
@@ -188,6 +197,7 @@ static inline void vectors_read(struct vectors *all)
 	vectors_read_dir(all, "dns");
 	vectors_read_dir(all, "tls");
 	vectors_read_dir(all, "http");
+	vectors_read_dir(all, "other");
 	if (all->len == 0)
 		vector_die("no vectors");
 	qsort(all->v, all->len, sizeof(*all->v), vector_compare);
@@ -232,8 +242,11 @@ static inline void vector_judge(struct judge_work *w, enum vector_kind kind)
 	case VECTOR_TLS:
 		judge_tls(w);
 		break;
-	default:
+	case VECTOR_HTTP:
 		judge_http(w);
+		break;
+	default:
+		judge_other(w);
 	}
 	vector_settle(&w->out);
 }
@@ -389,8 +402,18 @@ static inline void vector_say(enum vector_kind kind, const struct judged *o, con
 		vector_add(text, size, "verdict: bad\nreason: %s\n", vector_token(-o->verdict));
 		return;
 	}
-	if (o->verdict != SP_DONE) {
+	if (o->verdict == SP_MORE) {
 		vector_add(text, size, "verdict: more\n");
+		return;
+	}
+	if (kind == VECTOR_OTHER) {
+		vector_add(text, size, "verdict: %s\n",
+			   o->verdict == SP_DONE	 ? "http"
+			   : o->verdict == JUDGE_TLS	 ? "tls"
+			   : o->verdict == SP_HTTP_PROXY ? "proxy"
+							 : "other");
+		if (o->verdict == SP_HTTP_PROXY)
+			vector_add(text, size, "head: %u\n", o->head);
 		return;
 	}
 	if (kind == VECTOR_HTTP) {

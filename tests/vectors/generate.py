@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-generate.py - makes every test vector of tests/vectors/{dns,tls,http}: NAME.bin and NAME.expect.
+generate.py - makes every test vector of tests/vectors/{dns,tls,http,other}: NAME.bin and NAME.expect.
 
 Usage: generate.py           write all vectors, remove files that are no longer made
        generate.py --check   write nothing; fail if the tree is not what would be written
@@ -1027,17 +1027,31 @@ def tls_records():
                          bytes.fromhex("802e0103010015000000100100800300800700c0") + bytes(28)),
                         ("socks5", b"\x05\x01\x00" + bytes(16)),
                         ("smtp", b"EHLO mail.example.com\r\n"),
-                        ("alert", record(b"\2\x28", 21) + one),
-                        ("ccs-first", record(b"\1", 20) + one),
+                        ("alert-only-data", record(b"\2\x28", 21) + record(b"x", 23)),
+                        ("alert-version-2", record(b"\1\x5a\0", 21, version=0x0200) + one),
                         ("application-data", record(noise("app", 64), 23, 0x0303)),
                         ("heartbeat", record(b"\1" + u16(16) + bytes(32), 24)),
-                        ("version-major-2", record(whole, version=0x0200)),
-                        ("version-major-4", record(whole, version=0x0400)),
+                        ("version-major-16", record(whole, version=0x1000)),
                         ("dtls", bytes.fromhex("16feff0000000000000000") + vec16(whole)),
                         ("server-hello", record(handshake(body(base), 2))),
                         ("hello-request", record(handshake(b"", 0)) + one),
                         ("client-key-exchange", record(handshake(noise("cke", 66), 16)))):
         tls_bad("first-" + token, data, "tls_not_tls")
+    # what servers read over
+    for token, front in (("alert", record(b"\1\x5a", 21)), ("alert-fatal", record(b"\2\x28", 21)),
+                         ("alert-long", record(bytes(40), 21)), ("alert-empty", record(b"", 21)),
+                         ("alert-version-2", record(b"\1\0", 21, version=0x0200)),
+                         ("alerts-64", record(b"\1\x5a", 21) * 63), ("ccs", record(b"\1", 20)),
+                         ("ccs-alert", record(b"\1", 20) + record(b"\1\0", 21))):
+        tls_ok("front-" + token, front + one)
+        tls_ok("front-%s-records" % token, front + records(whole, 50))
+        tls_more("front-%s-cut" % token, front + one[:-1])
+    tls_more("front-alert-alone", record(b"\1\x5a", 21))
+    tls_bad("front-alerts-65", record(b"\1\x5a", 21) * 64 + one, "tls_too_long")
+    tls_bad("front-alert-no-sni", record(b"\1\x5a", 21) + record(handshake(body(BASIC))), "tls_no_sni")
+    tls_bad("front-alert-server-hello", record(b"\1\x5a", 21) + record(handshake(body(base), 2)), "tls_not_tls")
+    for major in (0, 2, 4, 15):
+        tls_ok("version-%d-0" % major, record(whole, version=major << 8))
     for minor in (0, 2, 3, 4, 255):
         tls_ok("version-3-%d" % minor, record(whole, version=0x0300 | minor))
 
@@ -1542,6 +1556,136 @@ def http_bodies():
     http_ok("body-looks-like-head", sized(" %d" % len(second), data=second), length=len(second))
 
 
+# ---- other: what a stream is on a port that promises nothing ------------------------------------
+
+
+def other(name, data, verdict="other", head=None, reason=None):
+    lines = ["verdict: " + verdict]
+    if head is not None:
+        lines.append("head: %d" % head)
+    if reason:
+        lines.append("reason: " + reason)
+    add("other/" + name, data, lines)
+
+
+def other_clients():
+    """First flights as their clients sent them to a listener, some behind the server's greeting."""
+    for name, data in (
+            ("ssh", b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u6\r\n"),
+            ("ssh-putty", b"SSH-2.0-PuTTY_Release_0.78\r\n"),
+            ("ssh-1", b"SSH-1.99-OpenSSH_3.9p1\n"),
+            ("ssh-go", b"SSH-2.0-Go\r\n"),
+            ("git", b"0041git-upload-pack /project.git\0host=127.0.0.1:36999\0\0version=2\0" + b"0014command=ls-refs\n"),
+            ("psql", bytes.fromhex("0000000804d2162f")),
+            ("psql-plain", b"\0\0\0\x31\0\3\0\0user\0u\0database\0d\0application_name\0psql\0\0"),
+            ("ftp", b"USER anonymous\r\n"), ("ftp-auth", b"AUTH TLS\r\n"), ("ftp-feat", b"FEAT\r\n"),
+            ("smtp", b"EHLO mail.example.com\r\n"), ("smtp-helo", b"HELO mail.example.com\r\n"),
+            ("smtp-python", b"ehlo [127.0.0.1]\r\n"), ("smtp-lmtp", b"LHLO mail.example.com\r\n"),
+            ("imap-curl", b"A001 CAPABILITY\r\n"), ("imap-python", b"JHAB0 CAPABILITY\r\n"),
+            ("imap-letters", b"a LOGIN user password\r\n"), ("imap-id", b'1 ID ("name" "Thunderbird")\r\n'),
+            ("pop3", b"CAPA\r\n"), ("pop3-user", b"USER u\r\n"), ("pop3-apop", b"APOP u c4c9334bac560ecc979e58001b3e22fb\r\n"),
+            ("nntp", b"CAPABILITIES\r\n"), ("nntp-mode", b"MODE READER\r\n"), ("nntp-group", b"GROUP comp.lang.c\r\n"),
+            ("dict", b"CLIENT libcurl 7.88.1\r\nDEFINE ! word\r\nQUIT\r\n"),
+            ("gopher", b"/x\r\n"), ("gopher-root", b"\r\n?"), ("finger", b"/W user\r\n"), ("whois", b"example.org\r\n"),
+            ("whois-ripe", b"-r -T inetnum 198.18.0.0\r\n"), ("ident", b"6193, 23\r\n"),
+            ("mqtt", b"\x10\x18\0\4MQTT\4\2\0<\0\x0ccurlda7bf24c"),
+            ("ldap", bytes.fromhex("300c020101600702010304008000")),
+            ("ldap-starttls", bytes.fromhex("301d02010177188016312e332e362e312e342e312e313436362e3230303337")),
+            ("rtsp", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: curl/7.88.1\r\n\r\n"),
+            ("rtsp-describe", b"DESCRIBE rtsp://cam.example.com:554/1 RTSP/1.0\r\nCSeq: 2\r\nAccept: application/sdp\r\n\r\n"),
+            ("sip", b"REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.2:5060\r\n\r\n"),
+            ("icap", b"OPTIONS icap://icap.example.com/avscan ICAP/1.0\r\nHost: icap.example.com\r\n\r\n"),
+            ("telnet", b"\xff\xfb\x1f\xff\xfb\x20"), ("telnet-text", b"hello\n"),
+            ("smb", bytes.fromhex("0000002fff534d4272000000001841") + bytes(36)),
+            ("socks4", b"\4\1\0P\1\2\3\4\0"), ("socks5", b"\5\2\0\1"),
+            ("irc", b"NICK somebody\r\nUSER somebody 0 * :Some Body\r\n"), ("irc-cap", b"CAP LS 302\r\n"),
+            ("irc-pass", b"PASS secret\r\n"), ("xmpp", b"<?xml version='1.0'?><stream:stream to='example.com'>"),
+            ("redis", b"*1\r\n$4\r\nPING\r\n"), ("redis-hello", b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"),
+            ("redis-inline", b"PING\r\n"), ("redis-inline-set", b"SET /a 1\r\nGET /a\r\n", ),
+            ("memcached", b"get /key\r\n"), ("memcached-stats", b"stats\r\n"), ("beanstalkd", b"put 0 0 60 5\r\nhello\r\n"),
+            ("amqp", b"AMQP\0\0\x09\1"), ("kafka", bytes.fromhex("00000020001200030000000100") + b"\x0crdkafka"),
+            ("zookeeper", b"ruok\n"), ("nats", b'CONNECT {"verbose":false,"lang":"go"}\r\nPING\r\n'),
+            ("stomp", b"CONNECT\naccept-version:1.2\nhost:stomp.example.com\n\n\0"),
+            ("mongodb", bytes.fromhex("3a000000410000000000000000d40700000000000061646d696e2e24636d6400")),
+            ("mysql-login", bytes.fromhex("550000018da60f2000000001210000") + bytes(20)), ("cassandra", bytes.fromhex("0400000105000000 00")),
+            ("rdp", bytes.fromhex("030000130ee000000000000100080003000000")), ("vnc", b"RFB 003.008\n"),
+            ("rsync", b"@RSYNCD: 31.0\n"), ("svn", b"( 2 ( edit-pipeline svndiff1 ) 25:svn://127.0.0.1:3690/x ) "),
+            ("cvs", b"BEGIN AUTH REQUEST\n/cvs\nanonymous\nA\nEND AUTH REQUEST\n"),
+            ("spartan", b"example.com /path 0\r\n"), ("gearman", b"status\r\n"), ("graphite", b"servers.web1.load 0.42 1700000000\n"),
+            ("syslog", b"<34>1 2003-10-11T22:14:15.003Z host su - ID47 - text\n"), ("fluentd", b"\x93\xa3tag\xce\x65\0\0\0\x81"),
+            ("json-lines", b'{"id":1,"method":"mining.subscribe","params":[]}\n'), ("clickhouse", b"\0\x11ClickHouse client\x16\2"),
+            ("bittorrent", b"\x13BitTorrent protocol" + bytes(8)), ("rtmp", b"\3" + noise("rtmp", 100)),
+            ("openvpn", bytes.fromhex("000e38") + noise("openvpn", 13)), ("9p", bytes.fromhex("1500000064ffff00200000080039503230303000"[:38])),
+            ("adb", b"CNXN\0\0\0\1\0\0\x10\0"), ("dlt", b"DLT\1"),
+            ("log-line", b'198.18.0.1 - - [28/Nov/2026] "GET / HTTP/1.1" 200 5 "-" "curl/7.88"\n'),
+            ("h2-prior", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000012040000000000")),
+            ("blank-lines", b"\r\n\r\nhello world\r\n"), ("blank-binary", b"\n\0\1\2")):
+        other(name, data)
+    for name, data in (("git-length", b"0041"), ("cut-word", b"SSH-2.0-OpenSSH_9.2p1"), ("cut-space", b"SSH-2.0-x Deb"),
+                       ("cut-empty", b""), ("gdb", b"+$qSupported:multiprocess+#c6"), ("tls-one-byte", b"\x16"),
+                       ("cut-blank", b"\r\n"), ("cut-http", b"GET / HTTP/1.1"),
+                       ("cut-preface", b"PRI * HTTP/2.0\r\n\r\nS"), ("redis-get", b"GET key\r\n"),
+                       ("rtsp-cut", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nUser-"), ("letters", b"A" * 5000),
+                       ("proxy-cut", b"PROXY TCP4 198.18.0.1 198.18."), ("proxy2-cut", b"\r\n\r\n\0\r\nQUI"),
+                       ("proxy2-cut-addresses", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(11))):
+        other(name, data, "more")
+    line = b"PROXY TCP4 127.0.0.1 127.0.0.1 38280 37809\r\n"
+    other("proxy", line + request("Host: " + HOST), "proxy", head=len(line))
+    other("proxy-alone", line, "proxy", head=len(line))
+    two = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)
+    other("proxy2", two + request("Host: " + HOST), "proxy", head=len(two))
+    other("proxy2-local", two[:12] + b"\x20\0\0\0", "proxy", head=16)
+    other("proxy-long", b"PROXY " + b"x" * 110 + b"\r\n")
+
+
+def other_http():
+    """What some server reads as a request."""
+    evil = b"\r\nHost: evil.com\r\n\r\n"
+    for name, line in (
+            ("get", b"GET / HTTP/1.1"), ("method-33", b"A" * 33 + b" / HTTP/1.1"), ("method-300", b"A" * 300 + b" / HTTP/1.1"),
+            ("method-lower", b"get / HTTP/1.1"), ("method-digits", b"123 / HTTP/1.1"), ("method-odd", b"G(T / HTTP/1.1"),
+            ("version-lower", b"GET / http/1.1"), ("version-2", b"GET / HTTP/2.0"), ("version-none", b"GET / HTTP/"),
+            ("version-long", b"GET / HTTP/1.10000"), ("tabs", b"GET\t/\tHTTP/1.1"), ("vt", b"GET\x0b/\x0bHTTP/1.1"),
+            ("fs", b"GET\x1c/\x1dHTTP/1.1"), ("nbsp", b"GET\xa0/\xa0HTTP/1.1"), ("nel", b"GET\x85/\x85HTTP/1.1"),
+            ("spaces", b"GET   /   HTTP/1.1   "), ("space-first", b" GET / HTTP/1.1"), ("crlf-first", b"\r\n\r\nGET / HTTP/1.1"),
+            ("lf-first", b"\n\n\nGET / HTTP/1.1"), ("cr-first", b"\rGET / HTTP/1.1"), ("nul", b"GET /\0 HTTP/1.1"),
+            ("control", b"GET /\1\2 HTTP/1.1"), ("absolute", b"GET http://evil.com/ HTTP/1.1"), ("connect", b"CONNECT evil.com:443 HTTP/1.1"),
+            ("long-target", b"GET /" + b"t" * 9000 + b" HTTP/1.1"), ("words", b"GET / a b HTTP/1.1"), ("behind", b"GET / HTTP/1.1 x"),
+            ("high", b"GET /\xe4\xf6 HTTP/1.1"), ("pri", b"PRI * HTTP/1.1"), ("slash", b"GET //HTTP/1.1")):
+        other("http-" + name, line + evil, "http")
+    other("http-lf", b"GET / HTTP/1.1\nHost: evil.com\n\n", "http")
+    other("http-cr", b"GET / HTTP/1.1\rHost: evil.com\r\r", "http")
+    for name, data in (
+            ("http09-fields", b"GET /" + evil), ("http09-post", b"POST /x" + evil), ("http09-lf", b"GET /\nHost: evil.com\n\n"),
+            ("http09-absolute", b"GET http://evil.com/\r\n"), ("http09-host-second", b"GET /\r\nA: b\r\nhOST : evil.com\r\n\r\n"),
+            ("http09-relative", b"GET x" + evil), ("http09-connection", b"GET /\r\nConnection: keep-alive\r\n\r\n"),
+            ("rtsp-host", b"GET / RTSP/1.0" + evil), ("rtsp-describe-host", b"DESCRIBE rtsp://evil.com/ RTSP/1.0" + evil),
+            ("ice-host", b"SOURCE / ICE/1.0" + evil),
+            ("rtsp-connection", b"OPTIONS * RTSP/1.0\r\nConnection: keep-alive\r\n\r\n")):
+        other(name, data, "bad", reason="http_malformed")
+    for name, data in (("http09", b"GET /\r\n\r\n"), ("ice", b"SOURCE /mount ICE/1.0\r\ncontent-type: audio/mpeg\r\n\r\n"),
+                       ("upper-alone", b"GET\r\n\r\n"), ("no-space", b"GET/ x\r\nHost: evil.com\r\n\r\n")):
+        other(name, data)
+    other("endless-method", b"A" * STREAM_MAX, "bad", reason="http_too_long")
+    other("endless-target", (b"GET /" + b"t" * STREAM_MAX)[:STREAM_MAX], "bad", reason="http_too_long")
+    other("endless-blank", b"\r\n" * 200, "bad", reason="http_too_long")
+    other("endless-json", b'{"a":"' + b"x" * 8000)
+    other("endless-base64", noise("base64", 12).hex().encode() + b"/" + b"A" * 8000)
+
+
+def other_tls():
+    base = [sni(HOST)] + BASIC
+    one = record(handshake(body(base)))
+    other("tls", one, "tls")
+    other("tls-alert", record(b"\1\x5a", 21) + one, "tls")
+    other("tls-ccs", record(b"\1", 20) + one, "tls")
+    other("tls-major-2", record(handshake(body(base)), version=0x0200), "tls")
+    other("gdb-later", b"+$qSupported:multiprocess+;swbreak+;hwbreak+;qRelocInsn+;fork-events+;vfork-events+#c9")
+    other("tls-major-16", record(handshake(body(base)), version=0x1000))
+    other("sslv2", bytes.fromhex("802e0103010015000000100100800300800700c0") + bytes(28))
+    other("dtls", bytes.fromhex("16feff0000000000000000") + vec16(handshake(body(base))))
+
+
 # ---- files -------------------------------------------------------------------------------------
 
 
@@ -1556,6 +1700,9 @@ def wanted():
     http_lines()
     http_hosts()
     http_bodies()
+    other_clients()
+    other_http()
+    other_tls()
     files = {}
     for name, (data, lines) in VECTORS.items():
         files[name + ".bin"] = data
@@ -1570,7 +1717,7 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     files = wanted()
     stale = []
-    for folder in ("dns", "tls", "http"):
+    for folder in ("dns", "tls", "http", "other"):
         os.makedirs(os.path.join(here, folder), exist_ok=True)
         for entry in os.listdir(os.path.join(here, folder)):
             path = folder + "/" + entry
@@ -1594,7 +1741,7 @@ def main():
         return 1 if changed or stale else 0
     for path in stale:
         os.unlink(os.path.join(here, path))
-    for prefix in ("dns/query-", "dns/answer-", "tls/", "http/"):
+    for prefix in ("dns/query-", "dns/answer-", "tls/", "http/", "other/"):
         print("%-12s %d" % (prefix, sum(name.startswith(prefix) for name in VECTORS)))
     print("bytes        %d" % sum(map(len, files.values())))
     return 0
