@@ -771,12 +771,12 @@ static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, 
 {
 	int r;
 
-	if (sniff_behind(c, f) == SP_PASS)
-		return SP_PASS;
 	if (bytes_matter(f, c) && packet_shared(skb)) {
 		c->kind = SP_EVENT_PACKET;
 		return SP_BAD(SHARED_PAGES);
 	}
+	if (sniff_behind(c, f) == SP_PASS)
+		return SP_PASS;
 	if (f->state == SP_FLOW_SNIFF) {
 		r = sniff_segment(skb, c, f);
 		if (r != SP_PASS)
