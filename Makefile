@@ -41,7 +41,8 @@ UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/te
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all check check-lint check-unit check-bpf check-e2e check-bypass check-vm bypass-results fuzz \
+.PHONY: all check check-long check-lint check-unit check-bpf check-e2e check-clients check-bypass check-vm \
+	bypass-results fuzz \
 	fuzz-build fuzz-coverage fuzz-coverage-build demo bench soak install uninstall clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -201,6 +202,11 @@ check-bpf: $(O)/sallyport $(BPF_TESTS)
 check-e2e: $(O)/sallyport
 	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-bats e2e tests/e2e
 
+# real programs, most of them unpacked from packages that are not installed
+check-clients: $(O)/sallyport
+	$(Q)scripts/install-deps clients
+	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-bats clients tests/clients
+
 check-bypass: $(O)/sallyport
 	$(Q)SALLYPORT=$(CURDIR)/$(O)/sallyport tests/bypass/run
 
@@ -218,9 +224,16 @@ check:
 	$(Q)scripts/install-deps all
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)rm -rf build/results
-	$(Q)r=0; for layer in lint unit bpf e2e bypass vm; do \
-		$(MAKE) --no-print-directory check-$$layer || r=1; done; \
+	$(Q)r=0; for layer in lint unit bpf e2e clients bypass vm; do \
+		from=$$(date +%s); $(MAKE) --no-print-directory check-$$layer || r=1; mkdir -p build/results; \
+		echo $$(($$(date +%s) - from)) >build/results/$$layer.seconds; done; \
 	scripts/count-results || r=1; exit $$r
+
+# by hand, before something is called done: hours
+check-long:
+	$(Q)scripts/install-deps all
+	$(Q)$(MAKE) --no-print-directory all tests fuzz-build
+	$(Q)scripts/check-long
 
 demo:
 	$(Q)scripts/install-deps build test

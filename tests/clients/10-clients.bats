@@ -1,0 +1,209 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What real programs do every day goes on working under a policy that names their hosts, and does not work for
+# hosts that it does not name. A denial of the first kind is a fault of the same rank as a leak.
+# shellcheck disable=SC2030,SC2031,SC2034
+load helpers
+
+setup_file() {
+	clients_up
+	if command -v nginx >/dev/null; then
+		# the pool of nginx outlives the TTL: that is what min_ttl is for
+		printf '{"version":1,"rules":[{"allow":["short.test"]}],"dns":{"min_ttl":600}}' >"$LAB_DIR/min-ttl.json"
+		nginx_configuration >"$LAB_DIR/nginx.conf"
+		# shellcheck disable=SC2016
+		in_background proxy --policy "$LAB_DIR/min-ttl.json" -- sh -c 'nginx -p "$0" -c "$0/nginx.conf" && curl -fsS http://127.0.0.1:8099/ && sleep 100 &&
+			curl -fsS http://127.0.0.1:8099/; s=$?; nginx -p "$0" -c "$0/nginx.conf" -s stop; exit $s' "$LAB_DIR"
+	fi
+	true
+}
+
+# A client in a sandbox that goes on beside the tests: its status and output are files of the lab.
+in_background() { # NAME [OPTION]... -- CMD...
+	local name=$1
+	shift
+	(
+		status=0
+		lab exec "$LAB" timeout -k 2 400 "$SALLYPORT" run --events "$LAB_DIR/$name.events" \
+			"$@" </dev/null >"$LAB_DIR/$name.out" 2>&1 3>&- || status=$?
+		echo "$status" >"$LAB_DIR/$name.status"
+	) </dev/null >/dev/null 2>&1 3>&- &
+}
+
+nginx_configuration() {
+	cat <<-CONFIG
+		user root;
+		pid $LAB_DIR/nginx.pid;
+		error_log $LAB_DIR/nginx.log;
+		events {}
+		http {
+			access_log off;
+			client_body_temp_path $LAB_DIR/nginx-1;
+			proxy_temp_path $LAB_DIR/nginx-2;
+			fastcgi_temp_path $LAB_DIR/nginx-3;
+			uwsgi_temp_path $LAB_DIR/nginx-4;
+			scgi_temp_path $LAB_DIR/nginx-5;
+			server {
+				listen 127.0.0.1:8099;
+				location / {
+					proxy_pass http://short.test;
+					proxy_set_header Host short.test;
+				}
+			}
+		}
+	CONFIG
+}
+
+teardown_file() {
+	lab_down
+}
+
+# ---- clear-text HTTP --------------------------------------------------------------------------
+
+@test "client: a forward proxy that a rule names, CONNECT" {
+	need tinyproxy
+	POLICY=(--allow "svc.test:8888")
+	allowed curl -sS --cacert "$CA" -x http://svc.test:8888 --connect-to "svc.test:443:$SVC4:443" https://svc.test/ -o /dev/null
+	slowly denied "$BAD_HOST" curl -sS --cacert "$CA" -x http://bad.test:8888 --connect-to "svc.test:443:$SVC4:443" https://svc.test/ -o /dev/null
+}
+
+# ---- other resolvers --------------------------------------------------------------------------
+
+@test "client: musl" {
+	[[ -x $LAB_DIR/bin/fetch-musl ]] || not_here musl-gcc
+	allowed sh -c "'$LAB_DIR/bin/fetch-musl' svc.test 80 | sed 's/at [0-9]*//'"
+	slowly denied "$BAD_HOST" "$LAB_DIR/bin/fetch-musl" bad.test 80
+}
+
+@test "client: Go" {
+	go_client
+	SAME_OUTPUT=0 allowed "$LAB_DIR/bin/go-fetch" http://svc.test/
+	SAME_OUTPUT=0 allowed "$LAB_DIR/bin/go-fetch" https://svc.test/ "$CA"
+	slowly denied "$BAD_HOST" "$LAB_DIR/bin/go-fetch" https://bad.test/ "$CA"
+}
+
+@test "client: Go's connect() probe (golang/go#67264, in C)" {
+	allowed sh -c "'$LAB_DIR/bin/fetch' svc.test 80 >/dev/null && '$LAB_DIR/bin/go-probe' $SVC4 $SVC6"
+	no_event verdict=denied
+}
+
+@test "client: c-ares, by node" {
+	need node
+	SAME_OUTPUT=0 allowed node -e '
+		require("dns").resolve4("svc.test", (e, list) => {
+			if (e) { console.error(e.code); process.exit(1); }
+			require("net").connect(80, list[0]).on("connect", () => { console.log(list[0]); process.exit(0); })
+				.on("error", (f) => { console.error(f.code); process.exit(1); });
+		});'
+	slowly denied "$BAD_HOST" node -e 'require("http").get("http://bad.test/", () => process.exit(0)).on("error", () => process.exit(1))'
+}
+
+# ---- datagrams, loopback ----------------------------------------------------------------------
+
+@test "client: WireGuard's first datagram, on its own port" {
+	POLICY=(--allow svc.test:51820)
+	allowed "$PYTHON" "$HERE/programs/client.py" udp svc.test 51820 wireguard
+	slowly denied "$BAD_HOST" "$PYTHON" "$HERE/programs/client.py" udp bad.test 51820 wireguard
+}
+
+# As root bwrap wants CAP_SYS_ADMIN, which run takes. For another user the programs must lie where it can read.
+as_user_too() {
+	local program
+	for program in bwrap socat rg; do
+		! command -v "$program" >/dev/null || cp "$(command -v "$program")" "$LAB_DIR/bin/"
+	done
+	[[ ! -d $TOP/build/clients/npm || -d $LAB_DIR/npm ]] || cp -r "$TOP/build/clients/npm" "$LAB_DIR/npm"
+	chmod -R a+rX "$LAB_DIR/bin" "$LAB_DIR/npm"
+	PATH=$LAB_DIR/bin:$PATH
+}
+
+# ---- sandboxes inside -------------------------------------------------------------------------
+
+@test "client: bwrap inside, with a /proc of its own" {
+	need bwrap
+	as_user_too
+	POLICY+=(--user nobody)
+	SAME_OUTPUT=0 allowed bwrap --ro-bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent \
+		curl -sS http://svc.test/
+	slowly denied "$BAD_HOST" bwrap --ro-bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent \
+		curl -fsS http://bad.test/
+}
+
+@test "client: srt inside" {
+	need bwrap socat rg node
+	local srt=$LAB_DIR/npm/node_modules/.bin/srt
+	[[ -x $TOP/build/clients/npm/node_modules/.bin/srt ]] || not_here srt
+	as_user_too
+	export HOME=$BATS_TEST_TMPDIR
+	POLICY+=(--user nobody)
+	printf '{"network":{"allowedDomains":["svc.test","bad.test"],"deniedDomains":[]},
+		"filesystem":{"denyRead":[],"allowWrite":["/tmp"],"denyWrite":[]}}' >"$HOME/srt.json"
+	SAME_OUTPUT=0 allowed "$srt" --settings "$HOME/srt.json" curl -fsS --cacert "$CA" https://svc.test/
+	slowly denied "$BAD_HOST" "$srt" --settings "$HOME/srt.json" curl -fsS --cacert "$CA" https://bad.test/
+}
+
+# ---- Java, browsers ---------------------------------------------------------------------------
+
+browser() { # NAME FILE...: the first that is there
+	local name=$1 file
+	shift
+	for file in "$@"; do
+		if [[ -x $file ]]; then
+			echo "$file"
+			return
+		fi
+	done
+	not_here "$name"
+}
+
+# Browsers put ECH (GREASE) into every hello unless they are told not to. Pages that were loaded are in the server's log.
+loads() { # BROWSER PROGRAM ECH
+	local url=https://svc.test/$1-$3
+	slowly outside "$HERE/programs/browse" "$1" "$2" "$3" "$url-outside" "$CA" >/dev/null 2>&1
+	grep -q "^svc http [0-9]* GET /$1-$3-outside" "$LAB_DIR/clients.log" || fail "does not even work outside: $1, $3"
+	run slowly inside "$HERE/programs/browse" "$1" "$2" "$3" "$url-inside" "$CA"
+	grep -q "^svc http [0-9]* GET /$1-$3-inside" "$LAB_DIR/clients.log" || fail "no page inside: $1, $3"
+}
+
+loads_not() { # BROWSER PROGRAM
+	slowly outside "$HERE/programs/browse" "$1" "$2" ech "https://bad.test/$1-outside" "$CA" >/dev/null 2>&1
+	grep -q "^bad http [0-9]* GET /$1-outside" "$LAB_DIR/clients.log" || fail "does not even work outside: $1"
+	capture_start "$BAD_HOST"
+	# Firefox takes no picture of its page that says what is wrong, and does not end either
+	run slowly inside timeout -k 1 $((8 * SLOW)) "$HERE/programs/browse" "$1" "$2" ech "https://bad.test/$1-inside" "$CA"
+	capture_stop
+	[[ $(capture_count) -eq 0 ]] || fail "packets arrived: $(capture_text)"
+}
+
+@test "client: Chromium, with ECH in its hello" {
+	local program
+	program=$(browser chromium /usr/lib/chromium/chromium "$UNPACKED/usr/lib/chromium/chromium")
+	loads chromium "$program" ech
+	loads_not chromium "$program"
+}
+
+@test "client: Chromium, without ECH" {
+	loads chromium "$(browser chromium /usr/lib/chromium/chromium "$UNPACKED/usr/lib/chromium/chromium")" no-ech
+}
+
+@test "client: Firefox, with ECH in its hello" {
+	need certutil
+	local program
+	program=$(browser firefox /usr/lib/firefox-esr/firefox-esr "$UNPACKED/usr/lib/firefox-esr/firefox-esr")
+	loads firefox "$program" ech
+	loads_not firefox "$program"
+}
+
+@test "client: Firefox, without ECH" {
+	need certutil
+	loads firefox "$(browser firefox /usr/lib/firefox-esr/firefox-esr "$UNPACKED/usr/lib/firefox-esr/firefox-esr")" no-ech
+}
+
+# ---- what takes time, started first -----------------------------------------------------------
+
+@test "client: nginx inside, proxy_pass to a name whose TTL is 1, after 100 s" {
+	need nginx
+	wait_for_file "$LAB_DIR/proxy.status" $((200 / SLOW + 60))
+	output=$(<"$LAB_DIR/proxy.out")
+	[[ $(<"$LAB_DIR/proxy.status") == 0 && $output == *"hello from svc"*"hello from svc"* ]] || fail "through the proxy"
+}
