@@ -36,6 +36,7 @@
 #include <sallyport/policy.h>
 
 #include "cli.h"
+#include "event_log.h"
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"
@@ -56,6 +57,7 @@ struct options {
 	const char **allow, **deny, **resolvers;
 	size_t allow_len, deny_len, resolvers_len;
 	bool json, quiet, keep_caps, keep_families, keep_sendfile, kill_left;
+	uint64_t events_rate, events_size;
 	struct sp_shares shares;
 	char **command;
 };
@@ -66,8 +68,8 @@ struct run {
 	struct sp_engine *engine;
 	struct sp_box *box;
 	struct sp_before before;
-	struct sp_output events;  /* --events */
-	struct sp_output denials; /* stderr */
+	struct sp_event_log events; /* --events */
+	struct sp_output denials;   /* stderr */
 	bool colour;
 	struct seen seen[SEEN_MAX];
 	size_t different; /* in `seen` */
@@ -98,6 +100,9 @@ static const char *const run_usage =
 	"\n"
 	"output:\n"
 	"  -e, --events FILE        append every event as a line of JSON (\"-\": standard output)\n"
+	"      --events-rate N      at most N a second, of allowed and of denied each (5000);\n"
+	"                           0: no bound\n"
+	"      --events-size SIZE   at most SIZE bytes in this run (1G; K, M, G); 0: no bound\n"
 	"  -j, --json               what sallyport says on standard error is JSON, one object a "
 	"line:\n"
 	"                           denials, {\"warning\":...}, {\"error\":...} and a "
@@ -134,6 +139,8 @@ enum {
 	OPTION_KEEP_SENDFILE,
 	OPTION_HIDE_SOCKETS,
 	OPTION_SHARE,
+	OPTION_EVENTS_RATE,
+	OPTION_EVENTS_SIZE,
 	OPTION_KILL_LEFT,
 };
 
@@ -145,6 +152,8 @@ static const struct option long_options[] = {
 	{"mode", required_argument, NULL, OPTION_MODE},
 	{"resolver", required_argument, NULL, OPTION_RESOLVER},
 	{"events", required_argument, NULL, 'e'},
+	{"events-rate", required_argument, NULL, OPTION_EVENTS_RATE},
+	{"events-size", required_argument, NULL, OPTION_EVENTS_SIZE},
 	{"json", no_argument, NULL, 'j'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"user", required_argument, NULL, 'u'},
@@ -192,6 +201,30 @@ static int bad_option(char *word)
 	return SP_EXIT_USAGE;
 }
 
+/* A decimal number, by wish with K, M or G behind it. */
+static int number(const char *option, const char *text, uint64_t *ret_value, uint64_t max,
+		  bool units)
+{
+	static const char letters[] = "KMG";
+	const char *unit = NULL;
+	uint64_t value = 0;
+	size_t i;
+
+	for (i = 0; text[i] >= '0' && text[i] <= '9' && value <= max / 10; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	if (i && units && text[i])
+		unit = strchr(letters, text[i] & ~0x20);
+	for (const char *letter = letters; unit && letter <= unit && value <= max; letter++)
+		value *= 1024;
+	if (!i || value > max || text[unit ? i + 1 : i]) {
+		sp_cli_error("run: %s takes a number%s of at most %llu, not \"%.40s\"", option,
+			     units ? " (K, M, G)" : "", (unsigned long long)max, text);
+		return SP_EXIT_USAGE;
+	}
+	*ret_value = value;
+	return 0;
+}
+
 static int share(struct sp_shares *shares, const char *name)
 {
 	struct sp_error *err = NULL;
@@ -221,6 +254,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
 	int option, r = 0;
 
+	o->events_rate = SP_EVENTS_RATE;
+	o->events_size = SP_EVENTS_SIZE;
 	opterr = 0;
 	optind = 1;
 	/* "+": options end at the first word that is none, so COMMAND's stay COMMAND's. */
@@ -247,6 +282,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'e':
 			o->events = optarg;
+			break;
+		case OPTION_EVENTS_RATE:
+			r = number("--events-rate", optarg, &o->events_rate, 1000000, false);
+			break;
+		case OPTION_EVENTS_SIZE:
+			r = number("--events-size", optarg, &o->events_size, UINT64_MAX / 2, true);
 			break;
 		case 'j':
 			o->json = true;
@@ -369,6 +410,65 @@ static int load_policy(struct run *run, struct sp_error **err)
 	if (!r)
 		r = resolve_system(run->policy, err);
 	return r;
+}
+
+/* As the user: could what is found under this path be made another, by a rename or otherwise? */
+static int may_replace(const char *path)
+{
+	char at[PATH_MAX];
+	struct stat entry, dir;
+	uid_t uid = getuid();
+
+	if (lstat(path, &entry) || snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at))
+		return 0;
+	if (!access(path, W_OK) || entry.st_uid == uid)
+		return 1;
+	for (char *slash = strrchr(at, '/'); slash; slash = strrchr(at, '/')) {
+		slash[slash == at] = '\0';
+		if (stat(at, &dir))
+			return 0;
+		if (dir.st_uid == uid)
+			return 1;
+		if (!access(at, W_OK) && (!(dir.st_mode & S_ISVTX) || entry.st_uid == uid))
+			return 1;
+		if (slash == at)
+			break;
+		entry = dir;
+	}
+	return 0;
+}
+
+/* 1: the user can change the policy that root reads here next time. */
+static int may_change_policy(void *data)
+{
+	char given[PATH_MAX], resolved[PATH_MAX], here[PATH_MAX];
+	const char *path = data;
+
+	if (*path != '/') {
+		if (!getcwd(here, sizeof(here)) ||
+		    snprintf(given, sizeof(given), "%s/%s", here, path) >= (int)sizeof(given))
+			return 0;
+		path = given;
+	}
+	return may_replace(path) || (realpath(path, resolved) && may_replace(resolved));
+}
+
+/*
+ * Not for root, who can change any file of the host (SECURITY.md has that), and not for what is
+ * read from standard input.
+ */
+static void warn_policy_writable(const struct run *run, const struct sp_identity *identity)
+{
+	char *path = (char *)run->options.policy;
+
+	if (!path || !strcmp(path, "-") || run->options.quiet || !identity->change ||
+	    !identity->uid)
+		return;
+	if (sp_identity_do(identity, may_change_policy, path) == 1)
+		sp_cli_warn(
+			"the policy %s can be changed by user %u, as which the command runs: it "
+			"could grant the next run what it likes",
+			path, identity->uid);
 }
 
 static void show_warnings(const struct run *run)
@@ -508,15 +608,8 @@ static void say_denial(struct run *run, const struct sp_event *event)
 static void each_event(const struct sp_event *event, void *data)
 {
 	struct run *run = data;
-	char *json = NULL;
 
-	if (run->options.events) {
-		if (sp_event_json(event, run->policy, &json))
-			run->unprintable++;
-		else
-			sp_output_line(&run->events, json);
-		free(json);
-	}
+	sp_event_log_add(&run->events, event, run->policy);
 	/* A refused teacher (ANSWER) says why a name that resolved cannot be reached: say it too.
 	 */
 	if (event->verdict != SP_VERDICT_ALLOWED && event->kind != SP_EVENT_CLOSE &&
@@ -548,6 +641,8 @@ static void block_signals(void)
 	fill_set(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	/* `ulimit -f`: a file of events that may not grow is an error, not the end of the loop. */
+	sigaction(SIGXFSZ, &ignore, NULL);
 	/* Inherited as ignored, it would reap the command before its status can be read. */
 	sigaction(SIGCHLD, &normal, NULL);
 }
@@ -743,7 +838,7 @@ static bool flush_outputs(struct run *run)
 {
 	bool left = sp_output_flush(&run->denials);
 
-	return sp_output_flush(&run->events) || left;
+	return sp_event_log_flush(&run->events) || left;
 }
 
 /* Until nothing is left; bounded, since processes that are left can make events for ever. */
@@ -890,6 +985,7 @@ static void summary_json(struct run *run, const struct sp_sandbox *c, int status
 		     "\"different\":%zu,\"bytes_out\":%llu,\"bytes_in\":%llu,"
 		     "\"packets_dropped\":%llu,\"events_dropped\":{%s},"
 		     "\"requests_dropped\":%llu,\"events_not_written\":%llu,"
+		     "\"events_beyond_rate\":%llu,\"events_beyond_size\":%llu,"
 		     "\"processes_left\":%u}}",
 		     sp_box_id(run->box), name,
 		     sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY ? "audit_only" : "enforce",
@@ -899,7 +995,9 @@ static void summary_json(struct run *run, const struct sp_sandbox *c, int status
 		     run->different - run->answers, (unsigned long long)c->bytes_out,
 		     (unsigned long long)c->bytes_in, (unsigned long long)c->packets_dropped,
 		     dropped, (unsigned long long)c->requests_dropped,
-		     (unsigned long long)run->events.lost + run->unprintable, left) >= 0)
+		     (unsigned long long)sp_event_log_missing(&run->events) + run->unprintable,
+		     (unsigned long long)run->events.lost[SP_LOSS_RATE],
+		     (unsigned long long)run->events.lost[SP_LOSS_SIZE], left) >= 0)
 		sp_output_line(&run->denials, line);
 	free(line);
 	free(name);
@@ -949,22 +1047,36 @@ static void summary_text(struct run *run, const struct sp_sandbox *c, int status
 			 "refused, since their sockets cannot be seen");
 }
 
+/* Said even under --quiet: whoever keeps the file rests on it. */
+static void say_missing(const struct run *run)
+{
+	const struct sp_event_log *log = &run->events;
+	uint64_t missing = sp_event_log_missing(log);
+	char bounds[160] = "";
+
+	if (!missing)
+		return;
+	if (log->lost[SP_LOSS_RATE] || log->lost[SP_LOSS_SIZE])
+		snprintf(bounds, sizeof(bounds),
+			 " (%llu beyond --events-rate, %llu beyond --events-size)",
+			 (unsigned long long)log->lost[SP_LOSS_RATE],
+			 (unsigned long long)log->lost[SP_LOSS_SIZE]);
+	sp_cli_error("%s: %llu events were not written%s%s%s",
+		     strcmp(run->options.events, "-") ? run->options.events : "standard output",
+		     (unsigned long long)missing, bounds, log->output.error ? ": " : "",
+		     log->output.error ? strerror(log->output.error) : "");
+}
+
 static void finish(struct run *run, int status)
 {
 	struct sp_sandbox counters = {0};
 	unsigned int left = left_behind(run);
-	const char *events = run->options.events;
+	bool events = run->options.events != NULL;
 
 	sp_box_counters(run->box, &counters);
 	if (events) {
-		sp_output_close(&run->events, LAST_FLUSH_MS);
-		/* Said even under --quiet: whoever keeps the file rests on it. */
-		if (run->events.lost + run->unprintable)
-			sp_cli_error("%s: %llu events were not written%s%s",
-				     strcmp(events, "-") ? events : "standard output",
-				     (unsigned long long)run->events.lost + run->unprintable,
-				     run->events.error ? ": " : "",
-				     run->events.error ? strerror(run->events.error) : "");
+		sp_event_log_close(&run->events, lost_events(&counters), LAST_FLUSH_MS);
+		say_missing(run);
 	}
 	if (!run->options.quiet) {
 		if (run->options.json)
@@ -1132,11 +1244,15 @@ int cmd_run(int argc, char **argv)
 		goto out;
 	}
 	sp_before_save(&run->before);
+	run->events.rate = run->options.events_rate;
+	run->events.size = run->options.events_size;
 	status = SP_EXIT_USAGE;
 	if (load_policy(run, &err) || sp_identity_find(run->options.user, &identity, &err))
 		goto fail;
 	show_warnings(run);
-	if (run->options.events && sp_output_open(run->options.events, &run->events, &err))
+	warn_policy_writable(run, &identity);
+	if (run->options.events &&
+	    sp_event_log_open(run->options.events, &identity, &run->events, &err))
 		goto fail;
 	status = SP_EXIT_HOST;
 	if (sp_launch_check_standard(&err)) {
@@ -1158,7 +1274,7 @@ fail:
 	sp_cli_error_object(err);
 out:
 	sp_output_close(&run->denials, 0);
-	sp_output_close(&run->events, 0);
+	sp_event_log_close(&run->events, 0, 0);
 	if (run->box)
 		sp_box_close(run->box, run->options.kill_left);
 	if (run->engine)

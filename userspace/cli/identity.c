@@ -8,6 +8,8 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "launch.h"
@@ -72,6 +74,29 @@ void sp_identity_free(struct sp_identity *identity)
 	free(identity->home);
 	free(identity->shell);
 	memset(identity, 0, sizeof(*identity));
+}
+
+int sp_identity_do(const struct sp_identity *identity, int (*act)(void *data), void *data)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		/* Not to be traced by that user, whose process this is from here on. */
+		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+		    setgroups((size_t)identity->groups_len, identity->groups) ||
+		    setresgid(identity->gid, identity->gid, identity->gid) ||
+		    setresuid(identity->uid, identity->uid, identity->uid))
+			_exit(255);
+		_exit(act(data) & 127);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) < 128 ? WEXITSTATUS(status) : -EPERM;
 }
 
 int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct sp_error **err)

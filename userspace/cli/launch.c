@@ -662,6 +662,7 @@ void sp_before_save(struct sp_before *ret_before)
 	sigprocmask(SIG_SETMASK, NULL, &ret_before->mask);
 	sigaction(SIGPIPE, NULL, &ret_before->sigpipe);
 	sigaction(SIGCHLD, NULL, &ret_before->sigchld);
+	sigaction(SIGXFSZ, NULL, &ret_before->sigxfsz);
 	/* libbpf raises what it needs for its maps. */
 	ret_before->rlimits = !getrlimit(RLIMIT_MEMLOCK, &ret_before->memlock) &&
 			      !getrlimit(RLIMIT_NOFILE, &ret_before->nofile);
@@ -673,7 +674,8 @@ static int child_restore(const struct sp_before *before)
 				setrlimit(RLIMIT_NOFILE, &before->nofile)))
 		return -errno;
 	if (sigaction(SIGPIPE, &before->sigpipe, NULL) ||
-	    sigaction(SIGCHLD, &before->sigchld, NULL))
+	    sigaction(SIGCHLD, &before->sigchld, NULL) ||
+	    sigaction(SIGXFSZ, &before->sigxfsz, NULL))
 		return -errno;
 	return 0;
 }

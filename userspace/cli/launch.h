@@ -36,6 +36,8 @@ struct sp_identity {
  */
 int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct sp_error **err);
 void sp_identity_free(struct sp_identity *identity);
+/* Calls `act` in a child that is that user: what it returned (0 to 127), or -errno. */
+int sp_identity_do(const struct sp_identity *identity, int (*act)(void *data), void *data);
 
 /* ---- what is taken from the command --------------------------------------------------------- */
 
@@ -86,7 +88,7 @@ enum sp_stage {
 /* What sallyport changed in itself, and the command must find as it was. */
 struct sp_before {
 	sigset_t mask;
-	struct sigaction sigpipe, sigchld;
+	struct sigaction sigpipe, sigchld, sigxfsz;
 	struct rlimit memlock, nofile;
 	bool rlimits;
 };

@@ -13,12 +13,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,22 @@
 
 #define BUFFER_SIZE (1u << 20)
 #define AT_ONCE 4096u /* what a pipe that polls writable takes without blocking (PIPE_BUF) */
+
+/* A descriptor of this process alone, which does not block; closed at the end. 0 or -errno. */
+static int take(int fd, struct sp_output *ret_output)
+{
+	struct sp_output output = {.fd = fd, .owned = true, .size = BUFFER_SIZE};
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	output.regular = S_ISREG(st.st_mode);
+	output.buf = malloc(output.size);
+	if (!output.buf)
+		return -ENOMEM;
+	*ret_output = output;
+	return 0;
+}
 
 int sp_output_wrap(int fd, struct sp_output *ret_output)
 {
@@ -57,28 +75,190 @@ int sp_output_wrap(int fd, struct sp_output *ret_output)
 	return 0;
 }
 
-int sp_output_open(const char *path, struct sp_output *ret_output, struct sp_error **err)
-{
-	int fd, r;
+/* ---- opening as somebody else --------------------------------------------------------------- */
 
-	if (!strcmp(path, "-")) {
-		r = sp_output_wrap(STDOUT_FILENO, ret_output);
-		return r ? sp_error_set(err, r, "standard output: %s", strerror(-r)) : 0;
+/* Sends what was opened, or -errno, over a socket. */
+static void send_result(int socket, int fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	int r = fd < 0 ? fd : 0;
+	struct iovec data = {&r, sizeof(r)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		struct cmsghdr *header;
+
+		message.msg_control = control.buf;
+		message.msg_controllen = sizeof(control.buf);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
 	}
-	/* A FIFO without a reader is an error at once (ENXIO), not a wait. */
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return sp_error_set(err, -errno, "%s: %s", path, strerror(errno));
-	r = sp_output_wrap(fd, ret_output);
-	if (r) {
-		close(fd);
-		return sp_error_set(err, r, "%s: %s", path, strerror(-r));
-	}
-	if (ret_output->owned)
-		close(fd); /* opened again: this one is not needed */
-	ret_output->owned = true;
+	(void)sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+static int receive_result(int socket)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	int r = -EIO, fd = -1;
+	struct iovec data = {&r, sizeof(r)};
+	struct msghdr message = {.msg_iov = &data,
+				 .msg_iovlen = 1,
+				 .msg_control = control.buf,
+				 .msg_controllen = sizeof(control.buf)};
+	struct cmsghdr *header;
+	ssize_t len;
+
+	do {
+		len = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	} while (len < 0 && errno == EINTR);
+	if (len != (ssize_t)sizeof(r))
+		return -EIO;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	if (r || fd < 0)
+		return r ? r : -EIO;
+	return fd;
+}
+
+static int open_file(const char *path)
+{
+	/* O_NONBLOCK: a FIFO without a reader is an error at once (ENXIO), not a wait. */
+	int fd =
+		open(path,
+		     O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		     0644);
+
+	return fd < 0 ? -errno : fd;
+}
+
+struct opening {
+	const char *path;
+	int socket;
+};
+
+static int open_and_send(void *data)
+{
+	const struct opening *opening = data;
+
+	send_result(opening->socket, open_file(opening->path));
 	return 0;
 }
+
+static int open_as(const char *path, const struct sp_identity *identity)
+{
+	struct opening opening = {.path = path};
+	int fds[2], r;
+
+	if (!identity->change)
+		return open_file(path);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	opening.socket = fds[1];
+	r = sp_identity_do(identity, open_and_send, &opening);
+	close(fds[1]); /* what was sent stays to be received */
+	if (!r)
+		r = receive_result(fds[0]);
+	close(fds[0]);
+	return r;
+}
+
+/* Is it a place that lines belong to? 0, or -errno with a word in `ret_why`. */
+static int check_kind(int fd, const char **ret_why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode))
+		return 0;
+	if (S_ISCHR(st.st_mode) &&
+	    (isatty(fd) || (major(st.st_rdev) == 1 && /* null, full */
+			    (minor(st.st_rdev) == 3 || minor(st.st_rdev) == 7))))
+		return 0;
+	*ret_why = "is a device";
+	return -EINVAL;
+}
+
+/* What an error of open() means to somebody who said --events FILE. */
+static const char *why_not_opened(const char *path, int error)
+{
+	struct stat st;
+
+	if (error == ELOOP)
+		return "is a link, and links are not followed; name the file itself";
+	if (error == EISDIR)
+		return "is a directory";
+	if (error == ENXIO && !lstat(path, &st))
+		return S_ISFIFO(st.st_mode) ? "is a FIFO that nobody reads" : "is a socket";
+	return NULL;
+}
+
+/* "/dev/fd/63": what a shell passes for >(...). The caller opened it, with the caller's rights. */
+static int passed_descriptor(const char *path)
+{
+	static const char *const names[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
+	char *end = NULL;
+	long fd;
+
+	for (int i = 1; i <= 2; i++)
+		if (!strcmp(path, names[i]))
+			return i;
+	if (!strncmp(path, "/dev/fd/", 8))
+		path += 8;
+	else if (!strncmp(path, "/proc/self/fd/", 14))
+		path += 14;
+	else
+		return -1;
+	if (*path < '0' || *path > '9')
+		return -1;
+	fd = strtol(path, &end, 10);
+	return *end || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0 ? -1 : (int)fd;
+}
+
+int sp_output_open(const char *path, const struct sp_identity *identity,
+		   struct sp_output *ret_output, struct sp_error **err)
+{
+	int passed = strcmp(path, "-") ? passed_descriptor(path) : STDOUT_FILENO, fd, r;
+	const char *why = NULL;
+
+	if (passed >= 0) {
+		r = sp_output_wrap(passed, ret_output);
+		return r ? sp_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
+	}
+	fd = open_as(path, identity);
+	if (fd < 0) {
+		why = why_not_opened(path, -fd);
+		if (!why && fd == -EACCES && identity->change)
+			return sp_error_set(err, fd,
+					    "%s: %s for user %u, as which the command runs; a "
+					    "file of root's can be given by redirection: "
+					    "--events - >FILE",
+					    path, strerror(-fd), identity->uid);
+		return sp_error_set(err, fd, "%s%s %s", path, why ? "" : ":",
+				    why ? why : strerror(-fd));
+	}
+	r = check_kind(fd, &why);
+	if (!r)
+		r = take(fd, ret_output);
+	if (r) {
+		close(fd);
+		return sp_error_set(err, r, "%s%s %s", path, why ? "" : ":",
+				    why ? why : strerror(-r));
+	}
+	return 0;
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
 
 static ssize_t write_some(struct sp_output *output)
 {
@@ -115,9 +295,11 @@ bool sp_output_flush(struct sp_output *output)
 			return true;
 		if (len <= 0) { /* a full disk, a reader that is gone */
 			output->error = len < 0 ? errno : EIO;
+			output->torn = output->within;
 			drop_buffered(output);
 			return false;
 		}
+		output->within = output->buf[len - 1] != '\n';
 		memmove(output->buf, output->buf + len, output->len - (size_t)len);
 		output->len -= (size_t)len;
 	}
@@ -128,10 +310,13 @@ void sp_output_line(struct sp_output *output, const char *line)
 {
 	size_t len = strlen(line);
 
-	if (!output->buf || len + 1 > output->size - output->len) {
+	if (!output->buf || len + 2 > output->size - output->len) {
 		output->lost++;
 		return;
 	}
+	if (output->torn) /* what comes now is not to stand behind half a line */
+		output->buf[output->len++] = '\n';
+	output->torn = false;
 	memcpy(output->buf + output->len, line, len);
 	output->buf[output->len + len] = '\n';
 	output->len += len + 1;

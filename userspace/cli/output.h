@@ -11,19 +11,28 @@
 
 #include <sallyport/error.h>
 
+#include "launch.h"
+
 struct sp_output {
 	int fd;
 	bool owned;   /* close it at the end */
 	bool regular; /* a file: writes do not block, and poll says nothing */
 	bool socket;
-	int error; /* errno of the last write that failed */
+	bool within; /* the last write ended within a line */
+	bool torn;   /* and the rest of that line was lost */
+	int error;   /* errno of the last write that failed */
 	char *buf;
 	size_t len, size;
 	uint64_t lost; /* lines */
 };
 
-/* "-" is standard output. A file is made or appended to. 0 or -errno. */
-int sp_output_open(const char *path, struct sp_output *ret_output, struct sp_error **err);
+/*
+ * "-" is standard output, "/dev/fd/N" a descriptor of the caller's. Else a file that is made or
+ * appended to as the user of `identity`, whatever root might do: no link, no device but a terminal
+ * and /dev/null, and a FIFO only if somebody reads it. 0 or -errno.
+ */
+int sp_output_open(const char *path, const struct sp_identity *identity,
+		   struct sp_output *ret_output, struct sp_error **err);
 /* A descriptor that is open already (2); it stays as it is. 0 or -errno. */
 int sp_output_wrap(int fd, struct sp_output *ret_output);
 /* Takes a line (without its newline) and writes what can be written now. */
