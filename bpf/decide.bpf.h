@@ -244,20 +244,22 @@ __noinline int decide_address(struct sp_ctx *c)
 }
 
 /* A name at handshake time is believed a little longer than its answer lives: it was checked at
- * SYN. */
+ * SYN. A connection that was judged for this very name goes on with it. */
 #define SP_HANDSHAKE_GRACE_NS 60000000000ULL
 
 /*
  * May the name in s->name be reached at (daddr, dport) over TCP? It must have been resolved to this
- * address here, and its rules must allow the port. `mismatch` is the reason if it was not resolved.
+ * address here, and its rules must allow the port. `judged` is the name that the connection stands
+ * on (0: none yet), `mismatch` the reason if it was not resolved.
  */
-__noinline int decide_name(struct sp_ctx *c, const struct sp_scratch *s, __u32 mismatch)
+__noinline int decide_name(struct sp_ctx *c, const struct sp_scratch *s, __u64 judged,
+			   __u32 mismatch)
 {
 	struct sp_policy_conf *conf;
 	struct sp_pair_value *v;
 	struct sp_match m;
 	struct sp_pair k;
-	__u32 slot, acl;
+	__u32 slot, acl, known;
 	void *inner;
 
 	if (!c || !s)
@@ -270,9 +272,13 @@ __noinline int decide_name(struct sp_ctx *c, const struct sp_scratch *s, __u32 m
 	addr_copy(k.addr, c->daddr);
 	k.name = s->name.hash[0];
 	v = inner ? bpf_map_lookup_elem(inner, &k) : NULL;
-	if (v && (v->generation != c->generation ||
-		  (v->expires < c->now && c->now - v->expires > SP_HANDSHAKE_GRACE_NS)))
+	known = judged && judged == k.name;
+	if (v && v->generation != c->generation)
 		v = NULL;
+	if (v && v->expires < c->now && c->now - v->expires > SP_HANDSHAKE_GRACE_NS && !known) {
+		v = NULL;
+		mismatch = SP_REASON_EXPIRED;
+	}
 	acl = v ? v->acl : name_acl(&s->name, c->policy);
 	sp_match_default(&m, conf->default_action);
 	cidr_match(c, conf, SP_PROTOCOL_TCP, &m);
@@ -282,7 +288,7 @@ __noinline int decide_name(struct sp_ctx *c, const struct sp_scratch *s, __u32 m
 	c->order = m.order;
 	c->name = k.name;
 	c->reason = m.order == SP_ORDER_LAST ? SP_REASON_DEFAULT : SP_REASON_RULE;
-	if (m.action == SP_ACTION_ALLOW && !v) {
+	if (m.action == SP_ACTION_ALLOW && !v && !known) {
 		c->action = SP_ACTION_DENY;
 		c->reason = mismatch;
 		c->rule = SP_RULE_DEFAULT;

@@ -274,7 +274,7 @@ __noinline int tls_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch
 	}
 	if (f->flags & SP_FLOW_DENY_ONLY)
 		return decide_not_denied(c, s, f->order) ? SP_PASS : -(int)c->reason;
-	if (!decide_name(c, s, SP_REASON_SNI_ADDRESS))
+	if (!decide_name(c, s, f->name, SP_REASON_SNI_ADDRESS))
 		return -(int)c->reason;
 	if ((f->flags & SP_FLOW_SECOND) && s->name.hash[0] != expected)
 		return SP_BAD(TLS_SECOND);
@@ -448,6 +448,9 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		c->payload_len -= n;
 		c->seq += n;
 	}
+	if (f->answer == SP_ANSWER_NONE && tp->bytes_received)
+		f->answer =
+			SP_ANSWER_UNKNOWN; /* TCP took it, and it was not seen here as the first */
 	if ((f->hello & SP_HELLO_READ) && f->answer == SP_ANSWER_NONE)
 		return f->hello & SP_HELLO_EARLY ? SP_PASS : SP_BAD(TLS_SECOND);
 	/* early data, then a hello: where the one ends and the other starts is not known */
@@ -481,24 +484,72 @@ __noinline int tls_after(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 }
 
 /*
+ * An incoming segment with payload, before TCP has looked at it: whoever can send in the peer's
+ * name made it, perhaps. Would TCP take it as part of the stream? Its bytes must reach to or beyond
+ * f->rx_next, which TCP itself gave (sp_sockops()), and it must acknowledge about what was sent:
+ * 54 bits that a stranger does not know. What is behind a hole comes again, in order.
+ */
+enum {
+	SP_SEGMENT_NEXT = 0,
+	SP_SEGMENT_EARLY, /* the SYN-ACK waits for the socket's lock: it comes again */
+	SP_SEGMENT_AHEAD,
+	SP_SEGMENT_OLD,
+	SP_SEGMENT_STRANGE
+};
+#define SP_ACK_BEHIND (1u << 20)
+#define SP_ACK_WINDOW (1u << 22)
+
+__noinline int segment_place(struct __sk_buff *skb, const struct sp_ctx *c, const struct sp_flow *f)
+{
+	struct bpf_sock *sk = packet_sock(skb);
+	struct bpf_tcp_sock *tp = sk ? bpf_tcp_sock(sk) : NULL;
+	__u32 ack = 0;
+	int ahead;
+
+	if (!tp || !c || !f || (c->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) != SP_TCP_ACK)
+		return SP_SEGMENT_STRANGE;
+	if (sk->state == BPF_TCP_SYN_SENT)
+		return SP_SEGMENT_EARLY;
+	if (bpf_skb_load_bytes(skb, (c->family == 2 ? 20 : 40) + 8, &ack, 4))
+		return SP_SEGMENT_STRANGE;
+	if (bpf_ntohl(ack) - tp->snd_una + SP_ACK_BEHIND > SP_ACK_WINDOW)
+		return SP_SEGMENT_STRANGE;
+	ahead = (int)(c->seq - f->rx_next);
+	if (ahead > 0)
+		return SP_SEGMENT_AHEAD;
+	return (int)(c->seq + c->payload_len - f->rx_next) > 0 ? SP_SEGMENT_NEXT : SP_SEGMENT_OLD;
+}
+
+/* Is it the first one that the peer says anything in? 1, 0, or -1: it comes too early. */
+static __always_inline int segment_first(struct __sk_buff *skb, const struct sp_ctx *c,
+					 const struct sp_flow *f)
+{
+	int place = segment_place(skb, c, f);
+
+	if (place == SP_SEGMENT_EARLY)
+		return -1;
+	return place == SP_SEGMENT_NEXT && c->seq == f->rx_next;
+}
+
+/*
  * An incoming segment of a flow with an inspector: notes what the server says first. A
  * HelloRetryRequest is a ServerHello with a random of its own (RFC 8446 4.1.3), and has a segment's
- * start to itself.
+ * start to itself. SP_DROP: it comes before the connection is known to be established.
  */
 __noinline int tls_answer(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
 	__u64 w[2];
 	__u8 h[6];
+	int r;
 
 	if (!c || !f || packet_parse(skb, c) != SP_DONE || c->protocol != IPPROTO_TCP)
 		return SP_PASS;
-	if (c->tcp_flags & SP_TCP_SYN) {
-		f->rx_next = c->seq + 1;
-		c->seq += 1;
-	}
 	if (c->payload_len == 0)
 		return SP_PASS;
-	if (c->seq != f->rx_next || bpf_skb_load_bytes(skb, c->payload, h, 6) ||
+	r = segment_first(skb, c, f);
+	if (r != 1)
+		return r < 0 ? SP_DROP : SP_PASS;
+	if (bpf_skb_load_bytes(skb, c->payload, h, 6) ||
 	    bpf_skb_load_bytes(skb, c->payload + 11, w, 16) || h[0] != SP_TLS_HANDSHAKE ||
 	    h[5] != 2)
 		f->answer = SP_ANSWER_UNKNOWN;
@@ -537,7 +588,7 @@ static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, stru
 	c->name_len = s->name.len;
 	if (f->flags & SP_FLOW_DENY_ONLY)
 		return decide_not_denied(c, s, f->order) ? SP_PASS : -(int)c->reason;
-	if (!decide_name(c, s, SP_REASON_HOST_ADDRESS))
+	if (!decide_name(c, s, f->heads ? f->name : 0, SP_REASON_HOST_ADDRESS))
 		return -(int)c->reason;
 	f->name = s->name.hash[0];
 	return SP_PASS;

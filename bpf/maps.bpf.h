@@ -90,7 +90,9 @@ struct sp_flow {
 			__u32 base; /* sequence number of stream offset 0 */
 			__u32 end;  /* stream offset behind the bytes accepted so far */
 			__u32 hello_end;
-			__u32 rx_next; /* DNS over TCP: next sequence number expected */
+			/* number of the first byte in, once established; of DNS, of the next
+			 * byte that was not read yet */
+			__u32 rx_next;
 		};
 	};
 	__u16 rx_need; /* DNS over TCP: bytes of the message that is being collected */

@@ -1096,12 +1096,13 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 }
 
 /*
- * An address that a live flow uses stays learned: at most once a second, its expiry is moved to a
- * minute from now.
+ * An address that a live connection uses stays learned: at most once a second, its expiry is moved
+ * to a minute from now. Not if it has passed, and not by what proves no use: a SYN, or a datagram,
+ * which nobody need have answered.
  */
 #define SP_IN_USE_NS (60 * SP_SECOND_NS)
 
-__noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
+__noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f, __u32 established)
 {
 	struct sp_pair_value *v;
 	struct sp_learned *l;
@@ -1113,16 +1114,19 @@ __noinline int flow_renew(struct sp_ctx *c, struct sp_flow *f)
 		return 0;
 	slot = c->sandbox;
 	f->renew = c->now + SP_SECOND_NS;
+	if (!established || c->protocol != IPPROTO_TCP)
+		return 0;
 	addr_copy(k.addr, f->daddr);
 	k.name = f->name;
 	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
 	v = inner ? bpf_map_lookup_elem(inner, &k) : NULL;
-	if (v && v->expires < c->now + SP_IN_USE_NS)
+	if (v && v->expires >= c->now && v->expires < c->now + SP_IN_USE_NS)
 		v->expires = c->now + SP_IN_USE_NS;
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
 	l = inner ? bpf_map_lookup_elem(inner, k.addr) : NULL;
 	for (i = 0; l && i < SP_LEARNED_PER_ADDR; i++)
-		if (l->names[i].name == k.name && l->names[i].expires < c->now + SP_IN_USE_NS)
+		if (l->names[i].name == k.name && l->names[i].expires >= c->now &&
+		    l->names[i].expires < c->now + SP_IN_USE_NS)
 			l->names[i].expires = c->now + SP_IN_USE_NS;
 	return 0;
 }
@@ -1264,7 +1268,8 @@ int sp_egress(struct __sk_buff *skb)
 	}
 	r = c.protocol == IPPROTO_TCP ? tcp_egress(skb, &c, f, sk) : udp_egress(skb, &c, f);
 	if (r == EGRESS_PASS && f->name && c.now > f->renew)
-		flow_renew(&c, f);
+		flow_renew(&c, f,
+			   sk->state == BPF_TCP_ESTABLISHED || sk->state == BPF_TCP_CLOSE_WAIT);
 	return r;
 }
 
@@ -1279,7 +1284,7 @@ int sp_ingress(struct __sk_buff *skb)
 	struct sp_flow *f;
 	struct sp_ctx c;
 	int upgrade, hello, r;
-	__u32 base, i;
+	__u32 base, old, i;
 
 	if (!sk)
 		return 1;
@@ -1294,7 +1299,7 @@ int sp_ingress(struct __sk_buff *skb)
 	}
 	base = *(volatile __u32 *)&f->base;
 	f->bytes_in += skb->len;
-	upgrade = f->state == SP_FLOW_HTTP && (!f->rx_next || (f->flags & SP_FLOW_UPGRADE));
+	upgrade = f->state == SP_FLOW_HTTP && (f->flags & SP_FLOW_UPGRADE);
 	hello = (f->state == SP_FLOW_TLS || f->state == SP_FLOW_TLS_DONE ||
 		 f->state == SP_FLOW_SNIFF) &&
 		f->answer == SP_ANSWER_NONE;
@@ -1310,24 +1315,17 @@ int sp_ingress(struct __sk_buff *skb)
 		 */
 		if (packet_parse(skb, &c) != SP_DONE || c.protocol != IPPROTO_TCP)
 			return 1;
-		if (c.tcp_flags & SP_TCP_SYN) {
-			f->rx_next = c.seq + 1;
-			return 1;
-		}
-		if (c.payload_len == 0 || !(f->flags & SP_FLOW_UPGRADE))
+		if (c.payload_len == 0 || segment_first(skb, &c, f) != 1)
 			return 1;
 		f->flags &= ~SP_FLOW_UPGRADE;
-		if (c.seq == f->rx_next && c.payload_len >= 12 &&
-		    !bpf_skb_load_bytes(skb, c.payload, h, 12) &&
+		if (c.payload_len >= 12 && !bpf_skb_load_bytes(skb, c.payload, h, 12) &&
 		    *(__u64 *)h == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
 		    *(__u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0))
 			f->state = SP_FLOW_OPEN;
 		return 1;
 	}
-	if (hello) {
-		tls_answer(skb, &c, f);
-		return 1;
-	}
+	if (hello)
+		return tls_answer(skb, &c, f) != SP_DROP || a->mode == SP_MODE_AUDIT_ONLY;
 	if (packet_parse(skb, &c) != SP_DONE)
 		return 1;
 	/* c.daddr is the peer: the resolver */
@@ -1336,18 +1334,15 @@ int sp_ingress(struct __sk_buff *skb)
 	ctx_start_now(&c, a);
 	c.cookie = bpf_get_socket_cookie(skb);
 	if (c.protocol == IPPROTO_TCP) {
-		if (c.tcp_flags & SP_TCP_SYN) {
-			f->rx_next = c.seq + 1;
-			return 1;
-		}
 		if (c.payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
 			return 1;
-		if (c.seq != f->rx_next) {
-			/* behind a hole: it will come again, in order; before: it was read already
-			 */
-			return c.seq - f->rx_next < 0x80000000 && a->mode == SP_MODE_ENFORCE ? 0
-											     : 1;
-		}
+		r = segment_place(skb, &c, f);
+		if (r != SP_SEGMENT_NEXT)
+			return r > SP_SEGMENT_AHEAD || a->mode != SP_MODE_ENFORCE;
+		/* of what is sent again together with new bytes, those */
+		old = f->rx_next - c.seq;
+		c.payload += old;
+		c.payload_len -= old;
 		f->rx_next += c.payload_len;
 	} else if (c.dport != 53 || c.payload_len == 0) {
 		return 1;
@@ -1421,14 +1416,22 @@ int sp_sockops(struct bpf_sock_ops *ops)
 		}
 		buffer_drop(&answers, sk, a->sandbox);
 		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (f)
+			f->rx_next = ops->rcv_nxt;
+		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		/*
 		 * A child of a listener starts without storage. A socket that has it has connected:
 		 * a simultaneous open ends here too (tcp_rcv_state_process(), SYN_RECV without a
 		 * request), its SYN was judged, and it stays outbound.
 		 */
-		if (bpf_sk_storage_get(&flows, sk, 0, 0))
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (f) {
+			f->rx_next = ops->rcv_nxt;
 			break;
+		}
 		f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!f)
 			break; /* without a flow its packets are judged as outbound: denied */

@@ -1617,6 +1617,57 @@ expires("ttl-2-31", 1 << 31, "a TTL with the top bit set is 0 (RFC 2181)")
 expires("ttl-2-32", 0xffffffff, "a TTL of all ones is 0 (RFC 2181)")
 
 
+def renewed(name, what, use):
+    """An address whose lifetime is over is used where it may be: that does not open it for others."""
+    def run(t):
+        host = RENEWED[name]
+        came = socket.inet_aton(host) in learn(t, f"ttl1.{hexadecimal(host)}.odd.test")
+        sock = use(t, host)
+        time.sleep(1.3)
+        use(t, host, sock)
+        time.sleep(0.1)
+        dial(t, host)
+        return came
+    run.__doc__ = what
+    technique("C13", f"renew-{name}", policy="odd", hosts=(RENEWED[name], RENEWED[name]), to_the_end=True, timeout=9,
+              allow=False)(run)
+
+
+RENEWED = {"udp": "203.0.113.105", "udp-live": "203.0.113.106", "syn": "203.0.113.107"}
+
+
+def datagram(t, host, sock=None):
+    sock = sock or t.udp()
+    sock.sendto(b"used", (host, 9))  # no port that the oracle looks at
+    return sock
+
+
+def datagrams(t, host, sock=None):
+    """While it is alive, each second, so that it never is over."""
+    sock = sock or t.udp()
+    for _ in range(3):
+        sock.sendto(b"used", (host, 9))
+        time.sleep(0.6)
+    return sock
+
+
+def unanswered(t, host, sock=None):
+    """A connection that nobody accepts: its SYN is sent again after a second."""
+    if sock:
+        time.sleep(1)
+        return sock
+    sock = t.tcp()
+    sock.setblocking(False)
+    sock.connect_ex((host, 9))
+    time.sleep(1.2)
+    return sock
+
+
+renewed("udp", "an address whose TTL is over, after a datagram to it from a socket that may", datagram)
+renewed("udp-live", "the same, datagrams being sent before and after", datagrams)
+renewed("syn", "an address whose TTL is over, after a SYN to it was sent again", unanswered)
+
+
 @technique("C13", "churn", policy="odd", to_the_end=True)
 def churn(t):
     """100 names are learned, and none of them opens another address"""

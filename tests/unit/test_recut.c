@@ -83,6 +83,8 @@ static struct {
 	unsigned long runs, segments, by[3];
 } net;
 
+static uint32_t ack_off; /* added to what packets in acknowledge */
+
 /* One packet through a hook: what the hook says. */
 static int packet_run(int (*hook)(struct __sk_buff *), const struct stream *s, bool in,
 		      uint32_t seq, uint8_t flags, const uint8_t *bytes, uint32_t len)
@@ -105,6 +107,11 @@ static int packet_run(int (*hook)(struct __sk_buff *), const struct stream *s, b
 	packet[25] = seq >> 16;
 	packet[26] = seq >> 8;
 	packet[27] = seq;
+	if (in) { /* it acknowledges what TCP knows of as acknowledged */
+		uint32_t ack = htonl(shim.tp.snd_una + ack_off);
+
+		memcpy(packet + 28, &ack, 4);
+	}
 	packet[32] = 5 << 4;
 	packet[33] = flags;
 	if (len)
@@ -130,6 +137,8 @@ static struct sp_sandbox *sandbox(void)
  */
 static void flow_open(const struct stream *s)
 {
+	struct bpf_sock_ops established = {
+		.op = BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, .rcv_nxt = ISN + 1, .sk = &shim.sk};
 	struct sp_stream *late;
 
 	for (unsigned int i = 0; i < SHIM_STORAGES; i++)
@@ -146,6 +155,7 @@ static void flow_open(const struct stream *s)
 	    packet_run(sp_egress, s, false, ISN, SP_TCP_SYN, NULL, 0) != EGRESS_PASS)
 		shim_die("the connection is refused");
 	shim.sk.state = BPF_TCP_ESTABLISHED;
+	sp_sockops(&established);
 	late = bpf_sk_storage_get(&answers, &shim.sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	late->of = flow()->base + 1;
 	late->len = 2;
@@ -791,7 +801,6 @@ static void receive(const struct stream *s, const struct segment *g, uint32_t n,
 	flow()->flags |= SP_FLOW_ASKED;
 	asked(s->bytes + 2, s->bytes[0] << 8 | s->bytes[1], in_map);
 	asked(behind, sizeof(behind) - 1, !in_map);
-	packet_run(sp_ingress, s, true, ISN, SP_TCP_SYN | SP_TCP_ACK, NULL, 0);
 	memset(done, 0, n);
 	do {
 		progress = false;
@@ -860,10 +869,53 @@ static void check_late(void)
 
 	flow_open(&s);
 	flow()->rx_need = 40;
-	packet_run(sp_ingress, &s, true, ISN, SP_TCP_SYN | SP_TCP_ACK, NULL, 0);
 	packet_run(sp_ingress, &s, true, ISN + 1, SP_TCP_ACK, bytes, 38);
 	tap_ok(flow()->flags & SP_FLOW_RX_LOST,
 	       "an answer begun on an earlier connection is left alone");
+}
+
+/* Segments in the peer's name that TCP would not take move nothing, whatever they say. */
+static void check_spoofed(void)
+{
+	static const uint8_t retry[] = {0x16, 3,    3,	  0,	90,   2,    0,	  0,	86,
+					3,    3,    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61,
+					0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91};
+	static const char upgrade[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+	static uint8_t bytes[64];
+	struct stream s = {"spoofed", bytes, sizeof(bytes), 53, resolver};
+	const struct {
+		uint32_t seq, ack;
+		uint8_t flags;
+		bool taken;
+	} ways[] = {
+		{0x11111111, 0, SP_TCP_SYN, false},
+		{0x11111111, 0, SP_TCP_SYN | SP_TCP_ACK, false},
+		{ISN + 1, 0, SP_TCP_SYN | SP_TCP_ACK, false},
+		{ISN + 1, 0, 0, false},
+		{ISN + 2, 0, SP_TCP_ACK, false},
+		{ISN, 0, SP_TCP_ACK, false},
+		{0x11111112, 0, SP_TCP_ACK, false},
+		{ISN + 1, 0x1000000, SP_TCP_ACK, false},
+		{ISN + 1, -0x1000000, SP_TCP_ACK, false},
+		{ISN + 1, 0, SP_TCP_ACK, true},
+	};
+	unsigned int wrong = 0;
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		ack_off = ways[i].ack;
+		flow_open(&s);
+		flow()->state = SP_FLOW_TLS_DONE;
+		packet_run(sp_ingress, &s, true, ways[i].seq, ways[i].flags, retry, sizeof(retry));
+		wrong += flow()->answer != (ways[i].taken ? SP_ANSWER_RETRY : SP_ANSWER_NONE);
+		flow()->state = SP_FLOW_HTTP;
+		flow()->flags |= SP_FLOW_UPGRADE;
+		packet_run(sp_ingress, &s, true, ways[i].seq, ways[i].flags,
+			   (const uint8_t *)upgrade, sizeof(upgrade) - 1);
+		wrong += (flow()->state == SP_FLOW_OPEN) != ways[i].taken;
+		wrong += flow()->rx_next != ISN + 1;
+	}
+	ack_off = 0;
+	tap_ok(!wrong, "spoofed segments: %u wrong", wrong);
 }
 
 static void check_answers(const struct vectors *all)
@@ -896,15 +948,16 @@ static void check_answers(const struct vectors *all)
 			const struct segment order[] = {{0, c}, {c, s.len - c}};
 			const struct segment early[] = {{c, s.len - c}, {0, c}};
 			const struct segment again[] = {{0, c}, {0, c}, {c, s.len - c}, {0, s.len}};
+			const struct segment over[] = {{0, c}, {c / 2, s.len - c / 2}};
 
 			const struct {
 				const struct segment *g;
 				uint32_t n;
-			} ways[] = {{order, 2}, {early, 2}, {again, 4}};
+			} ways[] = {{order, 2}, {early, 2}, {again, 4}, {over, 2}};
 
 			if (c == second + 1)
 				continue; /* so is the length of the second one */
-			for (unsigned int how = 0; how < 3; how++) {
+			for (unsigned int how = 0; how < 4; how++) {
 				receive(&s, ways[how].g, ways[how].n, &cut);
 				runs++;
 				if (memcmp(&whole, &cut, sizeof(whole)) != 0 && wrong++ < 20)
@@ -951,6 +1004,7 @@ int main(void)
 	check_answers(&all);
 	check_waiting();
 	check_late();
+	check_spoofed();
 	tap_ok(changed_seen > 10000 && changed_unseen > 10000,
 	       "sent again with other bytes: %lu hellos denied; %lu heads and messages let out, "
 	       "the "
