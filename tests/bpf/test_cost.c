@@ -41,6 +41,7 @@
 #define NOBODY 0x420012c6u   /* 198.18.0.66 */
 #define NAME "api.github.com"
 #define SYN 0x02
+#define SERVER_ISN 90000
 #define ACK 0x10
 
 /* What is not free: it takes locks or memory, or wakes somebody. */
@@ -277,7 +278,7 @@ static void client_packet(const char *name, struct client *c, bool out, uint32_t
 	uint32_t l4 = c->sk.family == AF_INET ? 20 : 40;
 	uint32_t head = l4 + (c->sk.protocol == IPPROTO_TCP ? 20 : 8);
 	struct __sk_buff skb = {.sk = &c->sk, .family = c->sk.family};
-	uint32_t client = CLIENT, seq = htonl(c->seq);
+	uint32_t client = CLIENT, seq = htonl(c->seq), ack = seq;
 	uint16_t near = htons(c->port), far = htons(port);
 
 	if (head + len > sizeof(packet))
@@ -303,8 +304,10 @@ static void client_packet(const char *name, struct client *c, bool out, uint32_t
 	memcpy(packet + l4 + (out ? 2 : 0), &far, 2);
 	if (c->sk.protocol == IPPROTO_TCP) {
 		if (!out)
-			seq = htonl(90000);
+			seq = htonl(flags & SYN ? SERVER_ISN : SERVER_ISN + 1);
 		memcpy(packet + l4 + 4, &seq, 4);
+		if (!out)
+			memcpy(packet + l4 + 8, &ack, 4);
 		packet[l4 + 12] = 5 << 4;
 		packet[l4 + 13] = flags;
 		if (out)
@@ -328,6 +331,7 @@ static void client_sockops(const char *name, struct client *c, uint32_t op, uint
 				   .sk = &c->sk,
 				   .family = AF_INET,
 				   .local_port = c->port,
+				   .rcv_nxt = SERVER_ISN + 1,
 				   .remote_port = htonl(port)};
 
 	v->cookie = c->port;
@@ -387,6 +391,9 @@ static struct client *live_connect(const char *kind, uint32_t to, uint16_t port)
 		       port);
 	client_packet(kind ? "tcp: SYN" : NULL, c, true, to, port, SYN, 0, 1);
 	client_packet(kind ? "tcp: SYN-ACK in" : NULL, c, false, to, port, SYN | ACK, 0, 1);
+	v->tcp.snd_una = c->seq;
+	client_sockops(kind ? "tcp: established, sockops" : NULL, c,
+		       BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, 0, port);
 	client_packet(kind ? "tcp: ACK" : NULL, c, true, to, port, ACK, 0, 1);
 	return c;
 }
