@@ -3,9 +3,10 @@
  * engine.h - the loaded kernel programs, and sandboxes attached to them.
  *
  * The engine is one set of programs and maps for the host, pinned under
- * /sys/fs/bpf/sallyport/<version>; the first caller loads it, later ones adopt the pins. A sandbox
- * is one cgroup with the programs attached to it by pinned links, so that enforcement outlives the
- * process that made it. Nothing here logs, exits or forks.
+ * <bpffs>/sallyport/<version>; the first caller loads it, later ones adopt the pins. A sandbox is
+ * one cgroup with the programs attached to it. The cgroup holds them, so enforcement outlives the
+ * process that made it, and the pins. Nothing here logs or exits; the first load of a host forks a
+ * child, to see whether the socket family hook refuses.
  */
 #ifndef SALLYPORT_ENGINE_H
 #define SALLYPORT_ENGINE_H
@@ -31,7 +32,10 @@ struct sp_box;	  /* one sandbox of the calling process */
 int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err);
 void sp_engine_close(struct sp_engine *engine);
 
-/* Socket families are also refused by lsm_cgroup (else by seccomp in the launcher alone). */
+/*
+ * Socket families are also refused by lsm_cgroup (else by seccomp in the launcher alone). Only what
+ * was seen to refuse one counts.
+ */
 bool sp_engine_has_lsm(const struct sp_engine *engine);
 
 /*
@@ -39,6 +43,14 @@ bool sp_engine_has_lsm(const struct sp_engine *engine);
  * not have the calls that hand pages to sockets: sendfile(), splice(), vmsplice(), tee().
  */
 bool sp_engine_knows_shared(const struct sp_engine *engine);
+
+/*
+ * Where the pins are, for people to read. `ret_private`: in a bpffs that goes with a mount
+ * namespace (or with this process), so that later starts may not find them. `ret_refused`: the
+ * bpffs that was passed over, and why, or "". Strings belong to the engine.
+ */
+const char *sp_engine_bpffs(const struct sp_engine *engine, bool *ret_private,
+			    const char **ret_refused);
 
 /*
  * Removes what dead owners left: sandboxes whose owner is gone and whose cgroup holds no process.
@@ -88,11 +100,12 @@ void sp_box_allowed_events(struct sp_box *box, bool wanted);
 /* A copy of the sandbox's counters. */
 void sp_box_counters(const struct sp_box *box, struct sp_sandbox *ret_counters);
 
-/* Is any process left in the sandbox's cgroup? 1, 0, or -errno. */
+/* Is any process left in the sandbox's cgroup? 1, 0, or -errno. How many, with those below it. */
 int sp_box_populated(const struct sp_box *box);
+unsigned int sp_box_processes(const struct sp_box *box);
 
 /*
- * Ends a box. If its cgroup is empty the links, pins, maps and the cgroup go; if processes are left
+ * Ends a box. If its cgroup is empty, the cgroup, programs, pins and maps go; if processes are left
  * in it they stay enforced, and a later sp_engine_collect() cleans up. With `kill`, processes that
  * are left are killed first.
  */

@@ -21,13 +21,16 @@ teardown_file() { lab_down; }
 SHARE=${SP_FAULTS:-${SP_IN_VM:+0.02}}
 SHARE=${SHARE:-0.1}
 
+# A corner of the host for held.py: pins are in the bpffs of a PID namespace's first process.
+CORNER=(unshare --mount --propagation private --pid --fork --kill-child=TERM --mount-proc)
+
 faults() { # SET...
 	local d=$BATS_TEST_TMPDIR/faults
 	mkdir -p "$d"
 	chmod 777 "$d"
 	run -0 outside "$CLIENTS/timed" "$d/ms" curl -sS -k -m 5 "https://$EVIL4/"
 	capture_start "host $EVIL4"
-	run lab exec "$LAB" timeout -k 5 $((600 * SLOW)) unshare --mount --propagation private "$PYTHON" \
+	run lab exec "$LAB" timeout -k 5 $((600 * SLOW)) "${CORNER[@]}" "$PYTHON" \
 		"$TOP/tests/e2e/faults.py" --share "$SHARE" "$SALLYPORT" "$CLIENTS/probe" "$EVIL4" "$d" "$@" 3>&-
 	capture_stop
 	[[ $status -eq 0 ]] || fail "not as it must be"
@@ -293,24 +296,23 @@ counted() { # KEY
 		    subprocess.run(run, check=True)
 		    os.unlink(sys.argv[3])
 		    build = os.path.join(held.BPFFS, "sallyport", os.listdir(held.BPFFS + "/sallyport")[0])
-		    device = os.stat(build).st_dev
 		    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 		    owners = []
 		    for slot in range(held.SLOTS):
 		        os.mkdir(f"{build}/boxes/{slot}")
-		        owners.append(open(f"{held.RUN_DIR}/box-{device:x}-{slot}-1", "w"))
+		        owners.append(os.open(f"{build}/boxes/{slot}", os.O_RDONLY))
 		        fcntl.flock(owners[-1], fcntl.LOCK_EX)
 		    last = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 		    print(last.returncode, last.stderr.strip(), os.path.exists(sys.argv[3]))
 		    for slot, owner in enumerate(owners):
-		        os.unlink(owner.name)
+		        os.close(owner)
 		        os.rmdir(f"{build}/boxes/{slot}")
 		    subprocess.run(run, check=True)
 		    print("then", os.path.exists(sys.argv[3]), held.leftovers(cgroup))
 		finally:
 		    held.leave_cgroup(cgroup)
 	PYTHON
-	run -0 lab exec "$LAB" timeout $((60 * SLOW)) unshare --mount --propagation private "$PYTHON" \
+	run -0 lab exec "$LAB" timeout $((60 * SLOW)) "${CORNER[@]}" "$PYTHON" \
 		"$d/slots.py" "$TOP/tests/e2e" "$SALLYPORT" "$d/ran" 3>&-
 	[[ ${lines[0]} == "1 sallyport: there are already 2048 sandboxes on this host False" ]] || fail "not refused"
 	[[ ${lines[1]} == "then True []" ]] || fail "does not recover"

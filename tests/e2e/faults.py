@@ -70,6 +70,7 @@ PARENT_ERRORS = {
     "getdents64": "EIO", "mmap": "ENOMEM", "mprotect": "ENOMEM",
     "rename": "EACCES", "access": "EACCES", "prlimit64": "EPERM", "fstatfs": "EIO",
     "clone": "EAGAIN",
+    "mkdirat": "ENOSPC", "symlinkat": "ENOSPC", "unlinkat": "EBUSY", "readlinkat": "EACCES",
     "epoll_wait": "EBADF", "lseek": "EINVAL", "getsockname": "ENOBUFS", "prctl": "EINVAL",
 }
 CHILD_ERRORS = {
@@ -81,7 +82,8 @@ CHILD_ERRORS = {
     "read": "EIO", "openat": "EMFILE", "rt_sigaction": "EINVAL",
 }
 KILLED_AT = ("bpf", "mkdir", "openat", "write", "flock", "clone3", "clone", "unlink", "rmdir", "wait4",
-             "pipe2", "epoll_ctl", "epoll_wait", "socket", "rename", "getdents64")
+             "pipe2", "epoll_ctl", "epoll_wait", "socket", "rename", "getdents64", "mkdirat",
+             "symlinkat", "unlinkat")
 INTERRUPTED = ("read", "write", "epoll_wait", "wait4", "flock", "clock_nanosleep", "futex", "poll",
                "recvmsg", "sendto")
 WAITING = ("epoll_wait", "wait4", "clock_nanosleep", "futex", "poll", "recvmsg", "sendto")
@@ -137,8 +139,8 @@ def user_options(user):
 
 
 def no_programs(words):
-    """The command with a bpffs without programs, which goes with its mount namespace."""
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+    """The command with a bpffs without programs, which goes with its namespaces."""
+    return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "sh", "-c",
             f"mount -t bpf bpf {held.BPFFS} && exec \"$@\"", "sh", *words]
 
 

@@ -14,7 +14,7 @@ SLOTS = 2048  # SP_SANDBOXES_MAX
 
 libc = ctypes.CDLL(None, use_errno=True)
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-LOOKUP, OBJ_GET, PROG_NEXT, MAP_NEXT, MAP_FD, INFO, LINK_FD, LINK_NEXT = 1, 7, 11, 12, 14, 15, 30, 31
+LOOKUP, OBJ_GET, PROG_NEXT, MAP_NEXT, MAP_FD, LINK_NEXT = 1, 7, 11, 12, 14, 31
 
 
 def bpf(command, attributes):
@@ -36,20 +36,6 @@ def ids(command):
 
 def open_id(command, number):
     return bpf(command, struct.pack("IIII", number, 0, 0, 0))[0]
-
-
-def link_cgroup(number):
-    """The id of the cgroup that a link is attached to, or None."""
-    fd = open_id(LINK_FD, number)
-    if fd < 0:
-        return None
-    info = ctypes.create_string_buffer(256)
-    result, _ = bpf(INFO, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
-    os.close(fd)
-    kind = struct.unpack_from("I", info.raw, 0)[0]
-    if result < 0 or kind != 3:  # BPF_LINK_TYPE_CGROUP
-        return None
-    return struct.unpack_from("Q", info.raw, 16)[0]
 
 
 def memory_of_map(number):
@@ -93,9 +79,8 @@ def cgroups_below(directory):
 def leftovers(cgroup):
     """What is there of sandboxes, as words; nothing of what is kept for good is among it."""
     left = [f"maps of slot {slot}" for slot in slots_in_use()] + cgroups_below(cgroup)
-    left += [path for path in below(f"{BPFFS}/sallyport")
-             if "/boxes/" in path or "/sallyport/new" in path]
-    return left + [path for path in below(RUN_DIR) if "/box-" in path]
+    return left + [path for path in below(f"{BPFFS}/sallyport")
+                   if "/boxes/" in path or "/sallyport/new" in path]
 
 
 def host_memory():
@@ -105,7 +90,8 @@ def host_memory():
 
 
 def own_mounts():
-    """For a process in a mount namespace of its own: bpffs and /run/sallyport of its own too."""
+    """For the first process of a PID namespace, with mounts of its own: bpffs and /run/sallyport of its own too."""
+    assert os.getpid() == 1, "not the first process: pins would be with others'"
     subprocess.run(["mount", "-t", "bpf", "bpf", BPFFS], check=True)
     os.makedirs(RUN_DIR, mode=0o700, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", RUN_DIR], check=True)

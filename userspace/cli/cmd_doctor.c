@@ -14,6 +14,7 @@
 #include <linux/if.h>
 #include <linux/ipv6.h>
 #include <linux/magic.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <poll.h>
@@ -52,11 +53,13 @@ static const char *const result_names[] = {"ok", "degraded", "missing"};
 
 struct finding {
 	enum result result;
+	bool family_refused; /* of the attach probe: the hook was seen to refuse one */
 	char detail[512];
 };
 
 struct doctor {
 	struct sp_engine *engine; /* NULL: could not be opened */
+	bool family_refused;
 };
 
 struct check {
@@ -243,17 +246,32 @@ static void check_cgroup(struct doctor *doctor, struct finding *finding)
 		      own);
 }
 
+/* After the programs, since opening the engine finds or mounts one. */
 static void check_bpffs(struct doctor *doctor, struct finding *finding)
 {
-	char path[PATH_MAX] = "";
+	const char *path, *refused;
+	bool private;
 
-	(void)doctor;
-	if (find_mount("bpf", path, sizeof(path)))
-		found(finding, RESULT_OK, "mounted on %.200s", path);
-	else if (!access("/sys/fs/bpf", F_OK))
-		found(finding, RESULT_OK, "not mounted yet; sallyport mounts it on /sys/fs/bpf");
+	if (!doctor->engine) {
+		char mounted[PATH_MAX] = "";
+
+		if (find_mount("bpf", mounted, sizeof(mounted)))
+			found(finding, RESULT_OK, "mounted on %.200s", mounted);
+		else
+			found(finding, RESULT_MISSING, "not mounted");
+		return;
+	}
+	path = sp_engine_bpffs(doctor->engine, &private, &refused);
+	if (private)
+		found(finding, RESULT_DEGRADED,
+		      "%.150s is private: not the first process's, so it goes with this mount "
+		      "namespace. Sandboxes stay enforced without it; later starts load the "
+		      "programs again, and leave empty cgroups of sandboxes that outlived "
+		      "sallyport%s%.150s",
+		      path, *refused ? "; passed over: " : "", refused);
 	else
-		found(finding, RESULT_MISSING, "there is no /sys/fs/bpf");
+		found(finding, *refused ? RESULT_DEGRADED : RESULT_OK, "pins are in %.150s%s%.200s",
+		      path, *refused ? "; passed over: " : "", refused);
 }
 
 static void check_btf(struct doctor *doctor, struct finding *finding)
@@ -431,6 +449,17 @@ static int port_of(int fd)
 						  : ((struct sockaddr_in6 *)&address)->sin6_port);
 }
 
+/* A family that every kernel has, and that no other hook or filter of this process refuses. */
+static bool family_is_refused(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+	bool refused = fd < 0 && errno == EAFNOSUPPORT;
+
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
 static void attach_child(int ready, int go, struct finding *finding)
 {
 	enum { ATTEMPTS = sizeof(attempts) / sizeof(attempts[0]) };
@@ -491,6 +520,7 @@ static void attach_child(int ready, int go, struct finding *finding)
 		tried++;
 		ipv6 = ipv6 || a->family == AF_INET6;
 	}
+	finding->family_refused = family_is_refused();
 	found(finding, RESULT_OK,
 	      "%u ways out tried in a sandbox that allows nothing, each denied "
 	      "within %ld ms%s",
@@ -598,9 +628,21 @@ static void check_attach(struct doctor *doctor, struct finding *finding)
 		found_error(finding, RESULT_MISSING, r, err);
 	else
 		attach_probe(box, finding);
+	doctor->family_refused = finding->family_refused;
 	if (box)
 		sp_box_close(box, true);
 	sp_policy_free(policy);
+}
+
+/* Is this one of the words of a list with commas? */
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		if (!strncmp(at, word, len) && (at[len] == ',' || !at[len]))
+			return true;
+	return false;
 }
 
 static void check_lsm(struct doctor *doctor, struct finding *finding)
@@ -614,11 +656,17 @@ static void check_lsm(struct doctor *doctor, struct finding *finding)
 		fclose(file);
 	if (!doctor->engine)
 		found(finding, RESULT_DEGRADED, "not tried: no programs");
+	else if (doctor->family_refused)
+		found(finding, RESULT_OK, "attached, and seen to refuse a family");
 	else if (sp_engine_has_lsm(doctor->engine))
-		found(finding, RESULT_OK, "attached");
-	else
-		found(finding, RESULT_DEGRADED, "not available%s%s", *list ? "; active: " : "",
+		found(finding, RESULT_DEGRADED, "attached, but it did not refuse a family");
+	else if (*list && !has_word(list, "bpf"))
+		found(finding, RESULT_DEGRADED,
+		      "not in force: `bpf` is not among the active LSMs (%s), so nothing calls it",
 		      list);
+	else
+		found(finding, RESULT_DEGRADED, "not in force: it was not seen to refuse%s%s",
+		      *list ? "; active: " : "", list);
 }
 
 static void check_pages(struct doctor *doctor, struct finding *finding)
@@ -995,13 +1043,13 @@ static const struct check checks[] = {
 	{"cgroup v2", true, check_cgroup, "a sandbox is a cgroup",
 	 "mount -t cgroup2 none /sys/fs/cgroup/unified, or boot with "
 	 "systemd.unified_cgroup_hierarchy=1"},
-	{"bpffs", true, check_bpffs, "programs stay in force when sallyport ends",
-	 "mount -t bpf bpf /sys/fs/bpf"},
 	{"BTF", true, check_btf, "programs fit themselves to this kernel",
 	 "a kernel with CONFIG_DEBUG_INFO_BTF=y (Debian and Ubuntu kernels have it)"},
 	{"programs", true, check_programs, "the decisions themselves",
 	 "a kernel with CONFIG_CGROUP_BPF=y and CONFIG_BPF_SYSCALL=y; the message names what it "
 	 "refused"},
+	{"bpffs", true, check_bpffs, "starts find the programs and sandboxes of those before them",
+	 "mount -t bpf -o mode=0700 bpf /sys/fs/bpf, in the mount namespace of process 1"},
 	{"attach", true, check_attach, "a sandbox that allows nothing lets nothing out",
 	 "the message says what got through or could not be attached"},
 	{"answers", false, check_answers, "denied DNS names are answered at once",
@@ -1012,8 +1060,10 @@ static const struct check checks[] = {
 	 "a kernel with CONFIG_SECCOMP_FILTER=y"},
 	{"mounts", true, check_mounts, "resolver sockets, cgroups and bpffs are hidden",
 	 "Linux 5.9 or newer, and CAP_SYS_ADMIN"},
-	{"family hook", false, check_lsm, "families are refused in every process of the cgroup",
-	 "boot with lsm=...,bpf (CONFIG_BPF_LSM=y, Linux 6.0); run uses seccomp meanwhile"},
+	{"family hook", false, check_lsm,
+	 "families are refused in every process of the cgroup, also one that was moved into it",
+	 "boot with lsm=...,bpf (CONFIG_BPF_LSM=y, Linux 6.0); run uses seccomp meanwhile, for "
+	 "what it starts"},
 	{"shared pages", false, check_pages,
 	 "what sendfile or splice sends can change after it was judged",
 	 "Linux 6.2; run refuses sendfile and splice meanwhile, but not in processes put in by "

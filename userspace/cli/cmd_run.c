@@ -909,38 +909,6 @@ out:
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/* With those in the cgroups below; as deep as RLIMIT_NOFILE allows. */
-static unsigned int count_processes(const char *cgroup) /* NOLINT(misc-no-recursion) */
-{
-	unsigned int count = 0;
-	char *path = NULL;
-	FILE *procs;
-	DIR *dir;
-	struct dirent *entry;
-	long pid;
-
-	if (asprintf(&path, "%s/cgroup.procs", cgroup) < 0)
-		return 0;
-	procs = fopen(path, "re");
-	free(path);
-	while (procs && fscanf(procs, "%ld", &pid) == 1)
-		count++;
-	if (procs)
-		fclose(procs);
-	dir = opendir(cgroup); /* cgroups that the command made */
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		if (asprintf(&path, "%s/%s", cgroup, entry->d_name) < 0)
-			break;
-		count += count_processes(path);
-		free(path);
-	}
-	if (dir)
-		closedir(dir);
-	return count;
-}
-
 static unsigned int left_behind(struct run *run)
 {
 	struct timespec pause = {.tv_nsec = 5 * 1000L * 1000};
@@ -951,12 +919,12 @@ static unsigned int left_behind(struct run *run)
 	if (pids && sp_pids_ended(&run->pids, SETTLE_MS))
 		return 0;
 	if (pids) {
-		count = count_processes(sp_box_cgroup_path(run->box));
+		count = sp_box_processes(run->box);
 		return count ? count - 1 : 0;
 	}
 	for (int ms = 0; ms < SETTLE_MS && sp_box_populated(run->box) == 1; ms += 5)
 		nanosleep(&pause, NULL);
-	return sp_box_populated(run->box) == 1 ? count_processes(sp_box_cgroup_path(run->box)) : 0;
+	return sp_box_populated(run->box) == 1 ? sp_box_processes(run->box) : 0;
 }
 
 static uint64_t lost_events(const struct sp_sandbox *counters)
@@ -1095,18 +1063,16 @@ static void finish(struct run *run, int status)
  */
 static void warn_delegated(const struct run *run, const struct sp_identity *identity)
 {
-	char *path = NULL;
 	struct stat st;
 
 	if (run->options.quiet || !identity->change || !identity->uid ||
-	    asprintf(&path, "%s/../cgroup.procs", sp_box_cgroup_path(run->box)) < 0)
+	    fstatat(sp_box_cgroup_fd(run->box), "../cgroup.procs", &st, 0))
 		return;
-	if (!stat(path, &st) && st.st_uid == identity->uid)
+	if (st.st_uid == identity->uid)
 		sp_cli_warn(
 			"the cgroup above the sandbox belongs to user %u, who can move processes "
 			"out of it; use --user with another user",
 			identity->uid);
-	free(path);
 }
 
 /* What is hidden from the command. An agent that somebody counts on is said. */
@@ -1277,8 +1243,11 @@ out:
 	sp_event_log_close(&run->events, 0, 0);
 	if (run->box)
 		sp_box_close(run->box, run->options.kill_left);
-	if (run->engine)
+	if (run->engine) {
+		/* what the first time took the cgroup of, and had to leave: by now it is over */
+		sp_engine_collect(run->engine, NULL, NULL);
 		sp_engine_close(run->engine);
+	}
 	sp_policy_free(run->policy);
 	sp_identity_free(&identity);
 	free_options(&run->options);

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * box.c - one sandbox: a cgroup, the links that attach the programs to it, and its maps.
+ * box.c - one sandbox: a cgroup, the programs that are attached to it, and its maps.
  *
  * How a box comes into force. Its slot is a directory in bpffs (mkdir is atomic, so it is also the
  * allocation). The inner maps are made and put into the outer ones; then every program is attached
- * to the empty cgroup by a pinned link; and last, one write fills the cgroup's struct sp_attach.
- * Until that write the storage is zero and the programs deny everything, so a process that got in
- * early has nothing. Any failure takes all of it back.
+ * to the empty cgroup; and last, one write fills the cgroup's struct sp_attach. Until that write
+ * the storage is zero and the programs deny everything, so a process that got in early has nothing.
+ * Any failure takes all of it back.
  *
- * How it ends. Its owner holds a lock on SP_RUN_DIR/box-<slot>-..., which the kernel drops when the
- * owner dies, however it dies. The links are pinned, so enforcement goes on as long as there are
- * processes; when there are none, the next start (sp_engine_collect()) takes the rest away.
+ * What keeps it in force is the cgroup. Programs are attached to it by themselves, not by links: a
+ * link detaches when its last holder goes, and its pin is a file, in a file system that somebody
+ * can have the last mount of. The cgroup holds its programs, and they their maps, until it is
+ * removed and its last socket is gone. Pins are for the next start to find what is there, no more.
+ *
+ * How it ends. Its owner holds a lock on the slot's directory, which the kernel drops when the
+ * owner dies, however it dies. Enforcement goes on as long as there are processes; when there are
+ * none, the next start (sp_engine_collect()) takes the rest away. In the slot are two links, whose
+ * texts say what that needs: "path", the cgroup's below the root of the hierarchy, made before the
+ * cgroup; and "cgroup", its id, made before the first program is attached.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -35,6 +42,7 @@
 
 #include <sallyport/events.h>
 
+#include "cgroup.h"
 #include "engine.h"
 #include "inject.h"
 #include "parse/name.h"
@@ -57,11 +65,11 @@ struct sp_box {
 	const struct sp_policy *policy;
 	uint32_t slot;
 	bool has_slot;
+	int slot_fd; /* the slot's directory; its lock says that the owner lives */
 	int cgroup_fd;
-	char cgroup[PATH_MAX];
+	char cgroup[PATH_MAX]; /* path, for people */
+	const char *below;     /* the part of it below the root of cgroup v2, "/..."; NULL: none */
 	uint64_t cgroup_id;
-	int owner_fd; /* the locked file that says whose box this is */
-	char owner[PATH_MAX];
 	int inner[OUTERS]; /* inner maps not yet in their outer ones; -1: none */
 	struct ring_buffer *requests, *events;
 	int epoll;		      /* of both rings and the timer; what sp_box_fd() gives */
@@ -75,16 +83,9 @@ struct sp_box {
 
 /* ---- slots ---------------------------------------------------------------------------------- */
 
-/* Removes the pinned links of a slot; `dir` is the slot's. */
-static void unlink_links(const char *dir)
-{
-	char path[PATH_MAX + 64];
-
-	for (int i = 0; i < SP_PROGRAMS; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, sp_programs[i].name);
-		unlink(path);
-	}
-}
+/* What a slot's directory says of its cgroup. */
+#define SLOT_PATH "path"
+#define SLOT_CGROUP "cgroup"
 
 static void slot_dir(const struct sp_engine *e, uint32_t slot, char *ret, size_t size)
 {
@@ -146,27 +147,59 @@ static int change_outers(struct sp_engine *e, uint32_t slot, const int *inner)
 	return r;
 }
 
-void sp_slot_clear(struct sp_engine *e, uint32_t slot)
+/*
+ * Frees a slot of this build, whose directory the caller has locked: nobody else does, nor takes it
+ * for theirs, before the last line.
+ */
+static void slot_clear(struct sp_engine *e, uint32_t slot, int slot_fd)
 {
 	static const struct sp_policy_conf no_policy;
 	char dir[PATH_MAX];
 
-	slot_dir(e, slot, dir, sizeof(dir));
-	unlink_links(dir);
 	if (change_outers(e, slot, NULL) < 0)
 		return; /* not free: a slot without programs is cleared again by the next start */
 	bpf_map_update_elem(e->maps[SP_MAP_POLICIES], &slot, &no_policy, BPF_ANY);
 	memset(&e->sandboxes[slot], 0, sizeof(e->sandboxes[slot]));
-	rmdir(dir); /* last: now the slot is free */
+	unlinkat(slot_fd, SLOT_CGROUP, 0);
+	unlinkat(slot_fd, SLOT_PATH, 0);
+	slot_dir(e, slot, dir, sizeof(dir));
+	rmdir(dir);
 }
 
+/* Opens a slot's directory and locks it. The descriptor; -EWOULDBLOCK: its owner lives; -errno. */
+static int slot_open(const char *dir)
+{
+	struct stat st;
+	int fd, r = 0;
+
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (st.st_nlink == 0)
+		r = -ENOENT; /* its owner has just removed it */
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+/* Under the engine's lock: between mkdir and flock it is nobody's. */
 static int slot_take(struct sp_box *b, struct sp_error **err)
 {
 	char dir[PATH_MAX];
+	int r;
 
 	for (uint32_t i = 0; i < SP_SANDBOXES_MAX; i++) {
 		slot_dir(b->engine, i, dir, sizeof(dir));
 		if (mkdir(dir, 0700) == 0) {
+			b->slot_fd = slot_open(dir);
+			if (b->slot_fd < 0) {
+				r = b->slot_fd;
+				rmdir(dir);
+				return sp_error_set(err, r, "cannot lock %s: %s", dir,
+						    strerror(-r));
+			}
 			b->slot = i;
 			b->has_slot = true;
 			return 0;
@@ -177,6 +210,14 @@ static int slot_take(struct sp_box *b, struct sp_error **err)
 	}
 	return sp_error_set(err, -ENOSPC, "there are already %u sandboxes on this host",
 			    SP_SANDBOXES_MAX);
+}
+
+static int slot_note(struct sp_box *b, const char *name, const char *text, struct sp_error **err)
+{
+	if (symlinkat(text, b->slot_fd, name) < 0)
+		return sp_error_set(err, -errno, "cannot note the cgroup in bpffs: %s",
+				    strerror(errno));
+	return 0;
 }
 
 /* ---- maps ----------------------------------------------------------------------------------- */
@@ -444,52 +485,97 @@ static int install_static(struct sp_box *b, const struct sp_image *image, struct
 
 static int name_cgroup(struct sp_box *b, struct sp_error **err)
 {
-	if (snprintf(b->cgroup, sizeof(b->cgroup), "%s/sallyport-%u-%d", b->engine->paths.current,
-		     b->slot, (int)getpid()) < (int)sizeof(b->cgroup))
-		return 0;
-	b->cgroup[0] = 0;
-	return sp_error_set(err, -ENAMETOOLONG, "the path of the cgroup is too long");
+	const struct sp_host_paths *paths = &b->engine->paths;
+
+	if (snprintf(b->cgroup, sizeof(b->cgroup), "%s%s/sallyport-%u-%d", paths->cgroup,
+		     paths->current, b->slot, (int)getpid()) >= (int)sizeof(b->cgroup))
+		return sp_error_set(err, -ENAMETOOLONG, "the path of the cgroup is too long");
+	b->below = b->cgroup + strlen(paths->cgroup);
+	return 0;
 }
 
 static int make_cgroup(struct sp_box *b, struct sp_error **err)
 {
+	int root = b->engine->paths.cgroup_fd;
+	char id[32];
 	struct stat st;
 
-	if (mkdir(b->cgroup, 0755) < 0) {
+	if (mkdirat(root, b->below + 1, 0755) < 0) {
 		int r = -errno;
 
-		sp_error_set(err, r, "cannot make the cgroup %s: %s", b->cgroup, strerror(-r));
-		b->cgroup[0] = 0;
+		sp_error_set(err, r, "cannot make the cgroup %s: %s%s", b->cgroup, strerror(-r),
+			     r == -EAGAIN ? " (cgroup.max.descendants or cgroup.max.depth of a "
+					    "cgroup above it)"
+					  : "");
+		b->below = NULL;
 		return r;
 	}
-	b->cgroup_fd = open(b->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	b->cgroup_fd = openat(root, b->below + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->cgroup_fd < 0 || fstat(b->cgroup_fd, &st) < 0)
 		return sp_error_set(err, -errno, "cannot open the cgroup %s: %s", b->cgroup,
 				    strerror(errno));
 	b->cgroup_id = st.st_ino; /* kernfs: the inode number is the cgroup's id */
-	return 0;
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)b->cgroup_id);
+	return slot_note(b, SLOT_CGROUP, id, err);
 }
 
 static int attach_all(struct sp_box *b, struct sp_error **err)
 {
-	char path[PATH_MAX + 64], dir[PATH_MAX];
-	int link, r;
-
-	slot_dir(b->engine, b->slot, dir, sizeof(dir));
 	for (int i = 0; i < SP_PROGRAMS; i++) {
 		if (b->engine->programs[i] < 0)
 			continue;
-		link = bpf_link_create(b->engine->programs[i], b->cgroup_fd,
-				       sp_programs[i].attach_type, NULL);
-		if (link < 0)
+		if (bpf_prog_attach(b->engine->programs[i], b->cgroup_fd,
+				    sp_programs[i].attach_type, BPF_F_ALLOW_MULTI) < 0)
 			return sp_error_set(err, -errno, "cannot attach %s to the cgroup: %s",
 					    sp_programs[i].name, strerror(errno));
-		snprintf(path, sizeof(path), "%s/%s", dir, sp_programs[i].name);
-		r = bpf_obj_pin(link, path) < 0 ? -errno : 0;
-		close(link);
-		if (r < 0)
-			return sp_error_set(err, r, "cannot pin %s: %s", path, strerror(-r));
 	}
+	return 0;
+}
+
+/* Is this one of our programs, of whatever build? */
+static bool is_ours(uint32_t id)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+	bool ours;
+
+	if (fd < 0)
+		return false;
+	ours = bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+	       info.type == BPF_PROG_TYPE_CGROUP_SKB && strcmp(info.name, "sp_egress") == 0;
+	close(fd);
+	return ours;
+}
+
+/*
+ * Would a box here be in another one? The programs of both would keep their notes in the same
+ * socket storage. What is in force for the cgroup says so; names say nothing.
+ */
+static int refuse_nesting(const struct sp_engine *e, struct sp_error **err)
+{
+	char below[sizeof(e->paths.current) + 2];
+	uint32_t ids[64], len = 64;
+	int fd, r;
+
+	snprintf(below, sizeof(below), ".%s", e->paths.current);
+	fd = openat(e->paths.cgroup_fd, below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return sp_error_set(err, -errno, "cannot open the cgroup %s%s: %s", e->paths.cgroup,
+				    e->paths.current, strerror(errno));
+	r = bpf_prog_query(fd, BPF_CGROUP_INET_EGRESS, BPF_F_QUERY_EFFECTIVE, NULL, ids, &len);
+	if (r < 0)
+		r = -errno;
+	close(fd);
+	if (r < 0 && r != -ENOSPC)
+		return sp_error_set(err, r, "cannot ask which programs are attached: %s",
+				    strerror(-r));
+	for (uint32_t i = 0; i < len && i < 64; i++)
+		if (is_ours(ids[i]))
+			return sp_error_set(err, -EBUSY,
+					    "this process is in a sandbox already (%s), and "
+					    "sandboxes do not nest",
+					    e->paths.current);
 	return 0;
 }
 
@@ -510,208 +596,170 @@ static int home_netns(__u64 *ret_cookie, struct sp_error **err)
 	return r;
 }
 
-/* ---- owners and leftovers ------------------------------------------------------------------- */
+/* ---- leftovers ------------------------------------------------------------------------------ */
 
-/* "device of the pins, slot, cgroup" in a file that the owner keeps locked. */
-static int own(struct sp_box *b, struct sp_error **err)
+/* A slot whose owner is gone. */
+struct leftover {
+	int fd; /* of the slot's directory, locked */
+	uint32_t slot;
+	char path[PATH_MAX]; /* of its cgroup; "": not made yet */
+	uint64_t cgroup;     /* its id; 0: nothing was attached yet */
+};
+
+/* The text of a link in a slot; "" if there is none. */
+static void read_note(int slot_fd, const char *name, char *ret, size_t size)
 {
-	struct stat st;
+	ssize_t len = readlinkat(slot_fd, name, ret, size - 1);
 
-	if (stat(b->engine->dir, &st) < 0)
-		return sp_error_set(err, -errno, "cannot stat %s: %s", b->engine->dir,
-				    strerror(errno));
-	snprintf(b->owner, sizeof(b->owner), SP_RUN_DIR "/box-%llx-%u-%d",
-		 (unsigned long long)st.st_dev, b->slot, (int)getpid());
-	b->owner_fd = open(b->owner, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (b->owner_fd < 0 || flock(b->owner_fd, LOCK_EX | LOCK_NB) < 0)
-		return sp_error_set(err, -errno, "cannot lock %s: %s", b->owner, strerror(errno));
-	if (dprintf(b->owner_fd, "%llu\n%u\n%s\n%s\n", (unsigned long long)st.st_dev, b->slot,
-		    b->engine->dir, b->cgroup) < 0)
-		return sp_error_set(err, -errno, "cannot write %s: %s", b->owner, strerror(errno));
+	ret[len > 0 ? len : 0] = '\0';
+}
+
+static int leftover_open(const char *boxes, const char *name, struct leftover *ret)
+{
+	char dir[PATH_MAX], id[32], *end;
+	unsigned long slot = strtoul(name, &end, 10);
+
+	if (*end || end == name || slot >= SP_SANDBOXES_MAX)
+		return -EINVAL;
+	if (snprintf(dir, sizeof(dir), "%s/%s", boxes, name) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	ret->fd = slot_open(dir);
+	if (ret->fd < 0)
+		return ret->fd;
+	ret->slot = slot;
+	read_note(ret->fd, SLOT_PATH, ret->path, sizeof(ret->path));
+	read_note(ret->fd, SLOT_CGROUP, id, sizeof(id));
+	ret->cgroup = strtoull(id, NULL, 10);
 	return 0;
 }
 
-/* Is a process left in the cgroup? 1, 0; 0 too if the cgroup is gone. */
-static int cgroup_populated(const char *path)
+/* Opens the cgroup of a leftover, if it still is that one. -ENOENT: it is gone, or not in sight. */
+static int leftover_cgroup(const struct sp_engine *e, const struct leftover *l)
 {
-	char file[PATH_MAX + 16], line[64];
-	int r = -EIO;
-	FILE *f;
+	struct stat st;
+	int fd;
 
-	snprintf(file, sizeof(file), "%s/cgroup.events", path);
-	f = fopen(file, "re");
-	if (!f)
-		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "populated %d", &r) == 1)
-			break;
-	if (ferror(f) && errno == ENODEV)
-		r = 0;
-	fclose(f);
-	return r;
-}
-
-/* Removes a cgroup with what a sandbox may have made below it; as deep as RLIMIT_NOFILE allows. */
-static void cgroup_remove(const char *path) /* NOLINT(misc-no-recursion) */
-{
-	struct dirent *d;
-	DIR *dir;
-
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((d = readdir(dir))) {
-		char child[PATH_MAX];
-
-		if (d->d_type != DT_DIR || d->d_name[0] == '.')
-			continue;
-		if (snprintf(child, sizeof(child), "%s/%s", path, d->d_name) < (int)sizeof(child))
-			cgroup_remove(child);
+	if (l->path[0] != '/')
+		return -ENOENT;
+	fd = openat(e->paths.cgroup_fd, l->path + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (l->cgroup && (fstat(fd, &st) < 0 || st.st_ino != l->cgroup)) {
+		close(fd);
+		return -ENOENT;
 	}
-	closedir(dir);
-	rmdir(path);
+	return fd;
 }
 
 /*
  * Has the kernel let go of the cgroup that a slot's programs were attached to? It does when the
  * cgroup is removed and its last socket is gone: a connection whose process has ended may still
- * have bytes to send, denied ones among them, and until then it is judged. Only the link says so;
- * the text of a file is not believed.
+ * have bytes to send, denied ones among them, and until then it is judged. The storage of the
+ * cgroup says so: it goes with the programs. `attached`: that map, of their build; -1: removed.
  */
-static bool slot_is_dead(const char *dir, uint32_t slot)
+static bool cgroup_is_dead(int attached, uint64_t cgroup)
 {
-	struct bpf_link_info info = {0};
-	uint32_t size = sizeof(info);
-	char path[PATH_MAX + 64];
-	int fd;
-	bool dead;
+	struct sp_attach value;
 
-	snprintf(path, sizeof(path), "%.*s/boxes/%u/sp_egress", PATH_MAX - 32, dir, slot);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return errno == ENOENT; /* nothing was attached yet */
-	dead = bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.cgroup.cgroup_id == 0;
-	close(fd);
-	return dead;
+	if (attached < 0)
+		return true; /* nobody can tell any more, and nothing rests on it */
+	return bpf_map_lookup_elem(attached, &cgroup, &value) < 0 && errno == ENOENT;
 }
 
-/* Waits a little for that; most often there is no socket left and it takes some milliseconds. */
-static bool slot_dies(const char *dir, uint32_t slot)
+/*
+ * Takes away what can be taken of a leftover's cgroup. True if the slot may be freed: nothing that
+ * it stands for is in force. Does not wait: what dies meanwhile is for the next start.
+ */
+static bool leftover_is_over(const struct sp_engine *e, const struct leftover *l, int attached)
 {
-	for (int i = 0; i < 100; i++) {
-		if (slot_is_dead(dir, slot))
-			return true;
-		usleep(2000);
-	}
-	return false;
-}
+	int fd = leftover_cgroup(e, l), populated = 0;
 
-/* One owner file: 1 if what it stands for was removed. */
-static int collect_one(struct sp_engine *e, const char *path, const struct stat *pins)
-{
-	char dir[PATH_MAX] = "", cgroup[PATH_MAX] = "", boxes[PATH_MAX + 64];
-	unsigned long long device;
-	unsigned int slot;
-	int fd, removed = 0;
-	FILE *f;
-
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		close(fd); /* its owner lives */
-		return 0;
-	}
-	f = fdopen(fd, "r");
-	if (!f) {
+	if (fd >= 0) {
+		populated = sp_cgroup_populated(fd);
 		close(fd);
-		return 0;
+		if (populated == 0)
+			populated = sp_cgroup_remove(e->paths.cgroup_fd, l->path + 1) < 0;
+	} else if (fd != -ENOENT) {
+		return false;
 	}
-	if (fscanf(f, "%llu\n%u\n%4095[^\n]\n%4095[^\n]\n", &device, &slot, dir, cgroup) == 4 &&
-	    slot < SP_SANDBOXES_MAX) {
-		if (cgroup_populated(cgroup) == 0)
-			cgroup_remove(cgroup);
-		if (access(cgroup, F_OK) < 0 && device == pins->st_dev && slot_dies(dir, slot)) {
-			if (strcmp(dir, e->dir) == 0) {
-				sp_slot_clear(e, slot);
-			} else {
-				/* another build of the programs: only its pins are ours to take */
-				snprintf(boxes, sizeof(boxes), "%s/boxes/%u", dir, slot);
-				unlink_links(boxes);
-				rmdir(boxes);
-			}
-			removed = 1;
-		} else if (access(cgroup, F_OK) < 0 && device != pins->st_dev) {
-			removed = 1; /* its pins went with the mount namespace that they were in */
-		}
-	} else {
-		removed = 1; /* cut off while it was written: nothing was attached yet */
-	}
-	if (removed)
-		unlink(path);
-	fclose(f);
-	return removed;
+	if (populated)
+		return false;
+	return l->cgroup == 0 || cgroup_is_dead(attached, l->cgroup);
 }
 
-/* A slot without an owner file (SP_RUN_DIR was lost): free it if its cgroup is gone. */
-static int collect_slot(struct sp_engine *e, uint32_t slot)
+/* Of another build only the directory is ours to take: its maps go with the whole. */
+void sp_slots_collect_other(struct sp_engine *e, const char *build)
 {
-	if (!slot_is_dead(e->dir, slot))
-		return 0;
-	sp_slot_clear(e, slot);
-	return 1;
+	char boxes[PATH_MAX], map[PATH_MAX];
+	struct leftover l;
+	struct dirent *d;
+	int attached;
+	DIR *dir;
+
+	snprintf(boxes, sizeof(boxes), "%.*s/boxes", PATH_MAX - 16, build);
+	snprintf(map, sizeof(map), "%.*s/map_attached", PATH_MAX - 16, build);
+	attached = bpf_obj_get(map);
+	dir = attached < 0 && errno != ENOENT ? NULL : opendir(boxes);
+	while (dir && (d = readdir(dir))) {
+		if (leftover_open(boxes, d->d_name, &l) < 0)
+			continue;
+		if (leftover_is_over(e, &l, attached)) {
+			unlinkat(l.fd, SLOT_CGROUP, 0);
+			unlinkat(l.fd, SLOT_PATH, 0);
+			unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR);
+		}
+		close(l.fd);
+	}
+	if (dir)
+		closedir(dir);
+	if (attached >= 0)
+		close(attached);
 }
+
+#define COLLECT_MAX 32 /* slots that a start frees: each costs it a wait for the kernel */
 
 int sp_engine_collect(struct sp_engine *e, unsigned int *ret_removed, struct sp_error **err)
 {
-	char path[PATH_MAX];
-	uint8_t *owned = NULL;
-	unsigned int removed = 0;
-	struct stat pins;
+	struct {
+		int fd;
+		uint32_t slot;
+	} over[COLLECT_MAX];
+	unsigned int len = 0;
+	char boxes[PATH_MAX];
+	struct leftover l;
 	struct dirent *d;
-	DIR *dir = NULL;
+	DIR *dir;
 	int r;
 
 	r = sp_engine_lock(e);
 	if (r < 0)
 		return sp_error_set(err, r, "cannot lock: %s", strerror(-r));
-	owned = calloc(SP_SANDBOXES_MAX, 1);
-	dir = opendir(SP_RUN_DIR);
-	if (!owned || !dir || stat(e->dir, &pins) < 0) {
+	snprintf(boxes, sizeof(boxes), "%.*s/boxes", PATH_MAX - 16, e->dir);
+	dir = opendir(boxes);
+	if (!dir)
 		r = sp_error_set(err, -errno, "cannot look for leftovers: %s", strerror(errno));
-		goto out;
-	}
-	while ((d = readdir(dir))) {
-		unsigned long long device;
-		unsigned int slot;
-
-		if (sscanf(d->d_name, "box-%llx-%u-", &device, &slot) != 2)
+	while (dir && len < COLLECT_MAX && (d = readdir(dir))) {
+		if (leftover_open(boxes, d->d_name, &l) < 0)
 			continue;
-		snprintf(path, sizeof(path), SP_RUN_DIR "/%s", d->d_name);
-		if (collect_one(e, path, &pins))
-			removed++;
-		else if (device == pins.st_dev && slot < SP_SANDBOXES_MAX)
-			owned[slot] = 1;
+		if (leftover_is_over(e, &l, e->maps[SP_MAP_ATTACHED])) {
+			over[len].fd = l.fd;
+			over[len++].slot = l.slot;
+		} else {
+			close(l.fd);
+		}
 	}
-	closedir(dir);
-	snprintf(path, sizeof(path), "%.*s/boxes", PATH_MAX - 16, e->dir);
-	dir = opendir(path);
-	while (dir && (d = readdir(dir))) {
-		char *end;
-		unsigned long slot = strtoul(d->d_name, &end, 10);
-
-		if (*end || end == d->d_name || slot >= SP_SANDBOXES_MAX || owned[slot])
-			continue;
-		removed += collect_slot(e, slot);
-	}
-	sp_engine_collect_builds(e);
-	if (ret_removed)
-		*ret_removed = removed;
-out:
 	if (dir)
 		closedir(dir);
-	free(owned);
+	if (r == 0)
+		sp_engine_collect_builds(e);
 	sp_engine_unlock(e);
+	/* their locks are held: nobody else has to wait for this */
+	for (unsigned int i = 0; i < len; i++) {
+		slot_clear(e, over[i].slot, over[i].fd);
+		close(over[i].fd);
+	}
+	if (r == 0 && ret_removed)
+		*ret_removed = len;
 	return r;
 }
 
@@ -741,9 +789,11 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 	if (r < 0)
 		goto out;
 	/* before the cgroup: killed in between, there is nothing that nobody knows of */
-	r = own(b, err);
+	r = slot_note(b, SLOT_PATH, b->below, err);
 	if (r == 0)
 		r = make_cgroup(b, err);
+	else
+		b->below = NULL;
 	if (r < 0)
 		goto out;
 	memset(&e->sandboxes[b->slot], 0, sizeof(e->sandboxes[b->slot]));
@@ -793,12 +843,9 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 	r = sp_policy_kernel_only(policy, err);
 	if (r < 0)
 		return r;
-	if (strstr(engine->paths.current, "/sallyport-"))
-		/* the programs of both would keep their notes in the same socket storage */
-		return sp_error_set(
-			err, -EBUSY,
-			"this process is in a sandbox already (%s), and sandboxes do not nest",
-			engine->paths.current);
+	r = refuse_nesting(engine, err);
+	if (r < 0)
+		return r;
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return sp_error_set(err, -ENOMEM, "out of memory");
@@ -807,7 +854,7 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 	b->cgroup_fd = -1;
 	b->epoll = -1;
 	b->timer = -1;
-	b->owner_fd = -1;
+	b->slot_fd = -1;
 	for (int i = 0; i < OUTERS; i++)
 		b->inner[i] = -1;
 	r = sp_engine_lock(engine);
@@ -816,9 +863,9 @@ int sp_box_create(struct sp_engine *engine, const struct sp_policy *policy, stru
 		goto fail;
 	}
 	r = slot_take(b, err);
-	if (r == 0)
-		r = box_fill(b, err);
 	sp_engine_unlock(engine);
+	if (r == 0)
+		r = box_fill(b, err); /* by now the slot is locked: others need not wait */
 	if (r < 0)
 		goto fail;
 	*ret_box = b;
@@ -1031,7 +1078,45 @@ void sp_box_counters(const struct sp_box *b, struct sp_sandbox *ret_counters)
 
 int sp_box_populated(const struct sp_box *b)
 {
-	return cgroup_populated(b->cgroup);
+	return sp_cgroup_populated(b->cgroup_fd);
+}
+
+unsigned int sp_box_processes(const struct sp_box *b)
+{
+	return sp_cgroup_processes(b->cgroup_fd);
+}
+
+/* Kills what is in the cgroup and below it, and waits until it is gone, at most a second. */
+static void kill_left_behind(const struct sp_box *b)
+{
+	int fd = openat(b->cgroup_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "1", 1) == 1)
+		for (int i = 0; i < 200 && sp_cgroup_populated(b->cgroup_fd) == 1; i++)
+			usleep(5000);
+	close(fd);
+}
+
+/*
+ * The cgroup goes first; the programs go with the last socket, most often some milliseconds later.
+ * If it takes longer (a connection with bytes to send), a later start frees the slot.
+ */
+static void free_slot(struct sp_box *b)
+{
+	int attached = b->engine->maps[SP_MAP_ATTACHED];
+	bool dead = b->cgroup_id == 0;
+
+	if (b->below && sp_cgroup_remove(b->engine->paths.cgroup_fd, b->below + 1) < 0)
+		return;
+	for (int i = 0; i < 100 && !dead; i++) {
+		dead = cgroup_is_dead(attached, b->cgroup_id);
+		if (!dead)
+			usleep(2000);
+	}
+	if (dead)
+		slot_clear(b->engine, b->slot, b->slot_fd);
 }
 
 void sp_box_close(struct sp_box *b, bool kill_left)
@@ -1040,20 +1125,12 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 
 	if (!b)
 		return;
-	if (b->cgroup[0] && kill_left) {
-		int fd = openat(b->cgroup_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-
-		if (fd >= 0) {
-			if (write(fd, "1", 1) == 1)
-				for (int i = 0; i < 200 && cgroup_populated(b->cgroup) == 1; i++)
-					usleep(5000);
-			close(fd);
-		}
-	}
+	if (b->cgroup_fd >= 0 && kill_left)
+		kill_left_behind(b);
 	if (b->has_slot)
 		__atomic_store_n(&b->engine->sandboxes[b->slot].serving, 0, __ATOMIC_RELEASE);
-	if (b->cgroup[0])
-		populated = cgroup_populated(b->cgroup);
+	if (b->cgroup_fd >= 0)
+		populated = sp_cgroup_populated(b->cgroup_fd);
 	sp_injector_close(b->injector);
 	sp_sockdiag_close(b->diag);
 	ring_buffer__free(b->requests);
@@ -1065,24 +1142,9 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 	close_inner(b);
 	if (b->cgroup_fd >= 0)
 		close(b->cgroup_fd);
-	if (populated == 0) {
-		/*
-		 * The cgroup goes first; the programs go with the last socket. If that takes longer
-		 * (a connection with bytes to send), the owner file stays, and a later start
-		 * collects.
-		 */
-		if (b->cgroup[0])
-			cgroup_remove(b->cgroup);
-		if (!b->has_slot || slot_dies(b->engine->dir, b->slot)) {
-			sp_engine_lock(b->engine);
-			if (b->has_slot)
-				sp_slot_clear(b->engine, b->slot);
-			if (b->owner[0])
-				unlink(b->owner);
-			sp_engine_unlock(b->engine);
-		}
-	}
-	if (b->owner_fd >= 0)
-		close(b->owner_fd);
+	if (b->has_slot && populated == 0)
+		free_slot(b);
+	if (b->slot_fd >= 0)
+		close(b->slot_fd);
 	free(b);
 }

@@ -4,8 +4,9 @@
  *
  * The pins are in <bpffs>/sallyport/v<ABI>-<hash of the object>: another build of the programs gets
  * a directory of its own, and boxes of the old build go on under the old programs. A directory
- * comes into being whole: it is filled under a temporary name and renamed. A lock file keeps two
- * starts from doing that at once.
+ * comes into being whole: it is filled under a temporary name and renamed. A lock keeps two starts
+ * from doing that at once. It is on the directory itself, as are the other locks: whoever sees the
+ * pins sees them, in whatever mount namespace.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -44,6 +45,8 @@ const struct sp_program_info sp_programs[SP_PROGRAMS] = {
 };
 
 #define PROGRAM_LSM (SP_PROGRAMS - 1)
+
+#define FILES_NEEDED 256
 
 static const char *const map_names[SP_MAPS] = {
 	[SP_MAP_ATTACHED] = "attached",
@@ -130,8 +133,13 @@ __attribute__((format(printf, 4, 5))) static int pin(int fd, const char *dir, st
 	return 0;
 }
 
-/* The socket family program: its absence is reported, not an error. */
-static int load_lsm(int attached, const char *dir, struct sp_error **err)
+/*
+ * The socket family program. Its absence is reported, not an error; and it is absent unless it was
+ * seen to refuse: where `bpf` is not among the active LSMs it loads and attaches, and never runs;
+ * on some architectures it loads and does not attach (arm64 before Linux 6.4: ENOTSUPP).
+ */
+static int load_lsm(const struct sp_host_paths *paths, int attached, const char *dir,
+		    struct sp_error **err)
 {
 	struct lsm_bpf *lsm;
 	int r = 0;
@@ -139,7 +147,8 @@ static int load_lsm(int attached, const char *dir, struct sp_error **err)
 	lsm = lsm_bpf__open();
 	if (!lsm)
 		return -errno;
-	if (bpf_map__reuse_fd(lsm->maps.attached, attached) == 0 && lsm_bpf__load(lsm) == 0)
+	if (bpf_map__reuse_fd(lsm->maps.attached, attached) == 0 && lsm_bpf__load(lsm) == 0 &&
+	    sp_lsm_refuses(paths, bpf_program__fd(lsm->progs.sp_socket_create)))
 		r = pin(bpf_program__fd(lsm->progs.sp_socket_create), dir, err, "prog_%s",
 			sp_programs[PROGRAM_LSM].name);
 	lsm_bpf__destroy(lsm);
@@ -169,7 +178,7 @@ static int load_programs(uint32_t cpus, bool shared, struct sallyport_bpf **ret_
 }
 
 /* Loads everything and pins it in the new directory `dir`. */
-static int load_and_pin(const char *dir, struct sp_error **err)
+static int load_and_pin(const struct sp_host_paths *paths, const char *dir, struct sp_error **err)
 {
 	struct sallyport_bpf *skel = NULL;
 	struct sp_host host = {.abi = SP_ABI_VERSION};
@@ -178,7 +187,7 @@ static int load_and_pin(const char *dir, struct sp_error **err)
 
 	cpus = libbpf_num_possible_cpus();
 	if (cpus <= 0)
-		return sp_error_set(err, -EIO, "cannot tell the number of CPUs");
+		return sp_error_set(err, -EIO, "cannot tell the number of CPUs (is /sys mounted?)");
 	host.cpus = cpus;
 	if (getrandom(host.seed, sizeof(host.seed), 0) != sizeof(host.seed))
 		return sp_error_set(err, -EIO, "cannot draw a secret: %s", strerror(errno));
@@ -212,7 +221,7 @@ static int load_and_pin(const char *dir, struct sp_error **err)
 		if (r < 0)
 			goto out;
 	}
-	r = load_lsm(bpf_map__fd(skel->maps.attached), dir, err);
+	r = load_lsm(paths, bpf_map__fd(skel->maps.attached), dir, err);
 out:
 	sallyport_bpf__destroy(skel);
 	return r;
@@ -252,16 +261,27 @@ static int adopt(struct sp_engine *e, struct sp_error **err)
 	return 0;
 }
 
-/*
- * Opens the file whose lock says that somebody has the engine of this build (a directory's name)
- * open; not a box's, which has an owner file of its own.
- */
-static int open_build(const char *build)
+/* Opens a directory that holds pins, to be locked; only root's own is believed. */
+static int open_pins(const char *path, struct sp_error **err)
 {
-	char path[PATH_MAX];
+	struct stat st;
+	int fd, r;
 
-	snprintf(path, sizeof(path), SP_RUN_DIR "/build-%s", build);
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = sp_error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	} else if (st.st_uid != 0 || st.st_mode & 077) {
+		r = sp_error_set(
+			err, -EPERM,
+			"%s is not root's alone (it belongs to user %u, mode %04o): remove "
+			"it, and mount its bpffs with mode=0700",
+			path, st.st_uid, st.st_mode & 07777);
+	} else {
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return r;
 }
 
 static const char *build_name(const struct sp_engine *e)
@@ -271,17 +291,17 @@ static const char *build_name(const struct sp_engine *e)
 
 static int hold_build(struct sp_engine *e, struct sp_error **err)
 {
-	e->build_fd = open_build(build_name(e));
-	if (e->build_fd < 0 || flock(e->build_fd, LOCK_SH | LOCK_NB) < 0)
-		return sp_error_set(err, -errno, "cannot lock " SP_RUN_DIR "/build-%s: %s",
-				    build_name(e), strerror(errno));
+	e->build_fd = open_pins(e->dir, err);
+	if (e->build_fd < 0)
+		return e->build_fd;
+	if (flock(e->build_fd, LOCK_SH | LOCK_NB) < 0)
+		return sp_error_set(err, -errno, "cannot lock %s: %s", e->dir, strerror(errno));
 	return 0;
 }
 
-/* Pins of other builds that no box stands on any more, and whose engine nobody has open. */
 void sp_engine_collect_builds(struct sp_engine *e)
 {
-	char base[PATH_MAX / 2], boxes[PATH_MAX], lock[PATH_MAX];
+	char base[PATH_MAX / 2], path[PATH_MAX];
 	struct dirent *d;
 	DIR *dir;
 	int fd;
@@ -291,14 +311,12 @@ void sp_engine_collect_builds(struct sp_engine *e)
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] != 'v' || strcmp(d->d_name, build_name(e)) == 0)
 			continue;
-		fd = open_build(d->d_name);
-		snprintf(boxes, sizeof(boxes), "%s/%s/boxes", base, d->d_name);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && rmdir(boxes) == 0) {
-			*strrchr(boxes, '/') = 0;
-			remove_tree(boxes);
-			snprintf(lock, sizeof(lock), SP_RUN_DIR "/build-%s", d->d_name);
-			unlink(lock);
-		}
+		snprintf(path, sizeof(path), "%s/%s", base, d->d_name);
+		sp_slots_collect_other(e, path);
+		fd = open_pins(path, NULL);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+		    (unlinkat(fd, "boxes", AT_REMOVEDIR) == 0 || errno == ENOENT))
+			remove_tree(path);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -319,6 +337,32 @@ void sp_engine_unlock(struct sp_engine *e)
 	flock(e->lock_fd, LOCK_UN);
 }
 
+/* Opens the directory of all pins, makes it before if it is not there, and locks it. */
+static int open_base(struct sp_engine *e, struct sp_error **err)
+{
+	char base[PATH_MAX / 2];
+	int r;
+
+	if (snprintf(base, sizeof(base), "%s/sallyport", e->paths.bpffs) >= (int)sizeof(base))
+		return sp_error_set(err, -ENAMETOOLONG, "the path of bpffs is too long");
+	if (mkdir(base, 0700) < 0 && errno != EEXIST)
+		return sp_error_set(err, -errno, "cannot make %s: %s", base, strerror(errno));
+	e->lock_fd = open_pins(base, err);
+	if (e->lock_fd < 0)
+		return e->lock_fd;
+	r = sp_engine_lock(e);
+	return r < 0 ? sp_error_set(err, r, "cannot lock %s: %s", base, strerror(-r)) : 0;
+}
+
+/* A directory that was cut off while it was removed is no build. */
+static bool is_whole(const char *dir)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/boxes", dir);
+	return access(path, F_OK) == 0;
+}
+
 static int prepare(struct sp_engine *e, struct sp_error **err)
 {
 	char base[PATH_MAX / 2], temporary[PATH_MAX];
@@ -331,19 +375,17 @@ static int prepare(struct sp_engine *e, struct sp_error **err)
 	hash = object_hash(data, size, 0xcbf29ce484222325ULL);
 	data = lsm_bpf__elf_bytes(&size);
 	hash = object_hash(data, size, hash);
-	if (snprintf(base, sizeof(base), "%s/sallyport", e->paths.bpffs) >= (int)sizeof(base))
-		return sp_error_set(err, -ENAMETOOLONG, "the path of bpffs is too long");
+	snprintf(base, sizeof(base), "%.*s/sallyport", PATH_MAX / 2 - 16, e->paths.bpffs);
 	snprintf(e->dir, sizeof(e->dir), "%s/v%d-%08x", base, SP_ABI_VERSION,
 		 (unsigned int)(hash ^ hash >> 32));
-	if (access(e->dir, F_OK) == 0)
+	if (is_whole(e->dir))
 		return 0;
-	if (mkdir(base, 0700) < 0 && errno != EEXIST)
-		return sp_error_set(err, -errno, "cannot make %s: %s", base, strerror(errno));
+	remove_tree(e->dir); /* of a removal that was cut off */
 	snprintf(temporary, sizeof(temporary), "%s/new", base);
 	remove_tree(temporary); /* of a start that was killed */
 	if (mkdir(temporary, 0700) < 0)
 		return sp_error_set(err, -errno, "cannot make %s: %s", temporary, strerror(errno));
-	r = load_and_pin(temporary, err);
+	r = load_and_pin(&e->paths, temporary, err);
 	if (r < 0)
 		goto undo;
 	snprintf(base, sizeof(base), "%s/sallyport/new/boxes", e->paths.bpffs);
@@ -361,9 +403,68 @@ undo:
 	return r;
 }
 
+static void forget_pins(struct sp_engine *e)
+{
+	for (int i = 0; i < SP_MAPS; i++) {
+		if (e->maps[i] >= 0)
+			close(e->maps[i]);
+		e->maps[i] = -1;
+	}
+	for (int i = 0; i < SP_PROGRAMS; i++) {
+		if (e->programs[i] >= 0)
+			close(e->programs[i]);
+		e->programs[i] = -1;
+	}
+	if (e->build_fd >= 0)
+		close(e->build_fd);
+	e->build_fd = -1;
+}
+
+static int find_pins(struct sp_engine *e, struct sp_error **err)
+{
+	int r = prepare(e, err);
+
+	if (r == 0)
+		r = hold_build(e, err);
+	return r == 0 ? adopt(e, err) : r;
+}
+
+/*
+ * Somebody has removed a pin. Sandboxes do not rest on them; the rest goes out of the way, so that
+ * this start and later ones have pins that are whole.
+ */
+static int replace_pins(struct sp_engine *e, struct sp_error **err)
+{
+	char aside[PATH_MAX + 32];
+	uint32_t number = 0;
+
+	forget_pins(e);
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return sp_error_set(err, -EIO, "cannot draw a number");
+	snprintf(aside, sizeof(aside), "%s-broken-%08x", e->dir, number);
+	if (rename(e->dir, aside) < 0)
+		return sp_error_set(err, -errno, "cannot move %s aside: %s", e->dir,
+				    strerror(errno));
+	return find_pins(e, err);
+}
+
+/* Pins, maps and rings take some fifty descriptors; root may have them. The launcher undoes it. */
+static void raise_limits(void)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
+
+	/* kernels before 5.11 count BPF memory against this limit */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_NEEDED) {
+		files.rlim_cur = FILES_NEEDED;
+		if (files.rlim_max < FILES_NEEDED)
+			files.rlim_max = FILES_NEEDED;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err)
 {
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct sp_engine *e;
 	int r;
 
@@ -377,33 +478,29 @@ int sp_engine_open(struct sp_engine **ret_engine, struct sp_error **err)
 		return sp_error_set(err, -ENOMEM, "out of memory");
 	e->lock_fd = -1;
 	e->build_fd = -1;
+	e->paths.bpffs_fd = -1;
+	e->paths.cgroup_fd = -1;
 	for (int i = 0; i < SP_MAPS; i++)
 		e->maps[i] = -1;
 	for (int i = 0; i < SP_PROGRAMS; i++)
 		e->programs[i] = -1;
 	libbpf_set_print(libbpf_print);
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-	/* kernels before 5.11 count BPF memory against this limit */
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	raise_limits();
 	r = sp_host_find(&e->paths, err);
 	if (r < 0)
 		goto fail;
-	e->lock_fd = open(SP_RUN_DIR "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (e->lock_fd < 0) {
-		r = sp_error_set(err, -errno, "cannot open " SP_RUN_DIR "/lock: %s",
-				 strerror(errno));
+	r = open_base(e, err);
+	if (r < 0)
 		goto fail;
+	r = find_pins(e, err);
+	if (r == -ENOENT) {
+		if (err) {
+			sp_error_free(*err);
+			*err = NULL;
+		}
+		r = replace_pins(e, err);
 	}
-	r = sp_engine_lock(e);
-	if (r < 0) {
-		sp_error_set(err, r, "cannot lock " SP_RUN_DIR "/lock: %s", strerror(-r));
-		goto fail;
-	}
-	r = prepare(e, err);
-	if (r == 0)
-		r = hold_build(e, err);
-	if (r == 0)
-		r = adopt(e, err);
 	sp_engine_unlock(e);
 	if (r < 0)
 		goto fail;
@@ -420,16 +517,10 @@ void sp_engine_close(struct sp_engine *e)
 		return;
 	if (e->sandboxes)
 		munmap(e->sandboxes, sizeof(struct sp_sandbox) * SP_SANDBOXES_MAX);
-	for (int i = 0; i < SP_MAPS; i++)
-		if (e->maps[i] >= 0)
-			close(e->maps[i]);
-	for (int i = 0; i < SP_PROGRAMS; i++)
-		if (e->programs[i] >= 0)
-			close(e->programs[i]);
+	forget_pins(e);
 	if (e->lock_fd >= 0)
 		close(e->lock_fd);
-	if (e->build_fd >= 0)
-		close(e->build_fd);
+	sp_host_forget(&e->paths);
 	free(e);
 }
 
@@ -441,4 +532,11 @@ bool sp_engine_has_lsm(const struct sp_engine *e)
 bool sp_engine_knows_shared(const struct sp_engine *e)
 {
 	return e->host.shared_known;
+}
+
+const char *sp_engine_bpffs(const struct sp_engine *e, bool *ret_private, const char **ret_refused)
+{
+	*ret_private = e->paths.bpffs_private;
+	*ret_refused = e->paths.refused;
+	return e->paths.bpffs_fd >= 0 ? "a bpffs of this process alone" : e->paths.bpffs;
 }

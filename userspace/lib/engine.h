@@ -17,14 +17,22 @@
 #define SP_RUN_DIR "/run/sallyport"
 
 struct sp_host_paths {
-	char bpffs[PATH_MAX];	/* a mounted bpffs */
-	char cgroup[PATH_MAX];	/* mount point of cgroup v2 */
-	char current[PATH_MAX]; /* where boxes are made: the caller's cgroup, or the nearest above
-				   it that belongs to root (see sp_host_find) */
+	char bpffs[PATH_MAX];	      /* directory of a mounted bpffs */
+	bool bpffs_private;	      /* it goes with a mount namespace, or with bpffs_fd */
+	int bpffs_fd;		      /* -1, or the bpffs that nobody has mounted */
+	char refused[300];	      /* the last bpffs that was passed over, and why; or "" */
+	char cgroup[256];	      /* mount point of cgroup v2; "": only cgroup_fd has it */
+	int cgroup_fd;		      /* root of cgroup v2 */
+	char current[PATH_MAX - 512]; /* "/...", below that root; where boxes are made: the
+				   caller's cgroup, or the nearest above it that belongs to root */
 };
 
-/* Finds (or mounts) bpffs and cgroup v2. Errors say what is missing and how to get it. */
+/*
+ * Finds (or mounts) bpffs and cgroup v2; `ret_paths` is all zero before. Errors say what is missing
+ * and how to get it. To be forgotten with sp_host_forget(), also after an error.
+ */
 int sp_host_find(struct sp_host_paths *ret_paths, struct sp_error **err);
+void sp_host_forget(struct sp_host_paths *paths);
 
 /* Undoes, in place, the octal escapes of a path in /proc/PID/mountinfo (proc(5)). */
 void sp_host_unescape(char *s);
@@ -65,8 +73,8 @@ extern const struct sp_program_info sp_programs[SP_PROGRAMS];
 struct sp_engine {
 	struct sp_host_paths paths;
 	char dir[PATH_MAX]; /* of the pins of this version */
-	int lock_fd;	    /* SP_RUN_DIR/lock */
-	int build_fd;	    /* SP_RUN_DIR/build-NAME, locked while this engine is open */
+	int lock_fd;	    /* <bpffs>/sallyport, locked while slots or builds come and go */
+	int build_fd;	    /* dir, locked while this engine is open */
 	int maps[SP_MAPS];
 	int programs[SP_PROGRAMS]; /* -1: the kernel has none of it (LSM only) */
 	struct sp_host host;
@@ -74,16 +82,22 @@ struct sp_engine {
 	bool has_lsm;
 };
 
-/* Serialises what reads and changes pins and slots, on this host. */
+/* Serialises what makes and looks through slots and builds, in this bpffs. Nobody waits under it.
+ */
 int sp_engine_lock(struct sp_engine *engine);
 void sp_engine_unlock(struct sp_engine *engine);
 
-/* Removes pins of other builds that nobody stands on. Under the lock. */
+/* Removes pins of other builds that no box stands on and nobody has open. Under the lock. */
 void sp_engine_collect_builds(struct sp_engine *engine);
+
+/* ---- lsm.c ---------------------------------------------------------------------------------- */
+
+/* Was the socket family program seen to refuse a family? False too if that could not be tried. */
+bool sp_lsm_refuses(const struct sp_host_paths *paths, int program);
 
 /* ---- box.c ---------------------------------------------------------------------------------- */
 
-/* Removes the pins of a slot and what it holds of the outer maps, and frees it if that worked. */
-void sp_slot_clear(struct sp_engine *engine, uint32_t slot);
+/* Frees the slots of another build (its directory) whose boxes are over. Under the lock. */
+void sp_slots_collect_other(struct sp_engine *engine, const char *build);
 
 #endif

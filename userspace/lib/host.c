@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * host.c - finding cgroup v2 and bpffs through the mount table, never by a fixed path.
+ * host.c - finding bpffs and cgroup v2 through the mount table, never by a fixed path.
  *
- * `ip netns exec` gives its command a fresh /sys without either; then both are mounted again, which
- * for cgroup v2 shows the same one hierarchy. A bpffs mounted there is an instance of its own: what
- * is pinned in it lives as long as that mount namespace, so as long as the sandbox in it.
+ * Where the pins are. Every start must find those of the others, and they must outlive each
+ * sandbox, so they belong into a bpffs that the first process (of this PID namespace) has mounted:
+ * nothing outlives that. It is told by its device number, which is in that process's mount table.
+ * `ip netns exec` gives its command a fresh /sys without a bpffs; then the first process's is
+ * entered by /proc/1/root, and if it has none, one is mounted for it. Any other bpffs is *private*:
+ * it goes with some mount namespace. It is used where there is nothing better (another container's
+ * PID namespace; no rights over the first process), and nothing rests on it: programs are attached
+ * to the cgroup itself (box.c), and only the next start does not find them.
+ *
+ * A bpffs that others can write to is passed over: they could be there first, under our name.
+ *
+ * cgroup v2 is one hierarchy, whoever mounts it. Where it is not mounted, it is for us alone.
  *
  * A box is made below the caller's cgroup, so that limits and the caller's own clean-up go on to
  * hold. But a process may leave its cgroup if it can write to a common ancestor's cgroup.procs; so
@@ -13,14 +22,23 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine.h"
+
+#define FIRST_ROOT "/proc/1/root"
+#define FS_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static bool is_octal(char c)
 {
@@ -43,140 +61,375 @@ void sp_host_unescape(char *s)
 	*to = 0;
 }
 
-/*
- * First mount of this type whose root is the whole file system and that can be written to.
- * Returns 1 (found), 0, or -errno.
- */
-static int find_mount(const char *type, const char *prefer, char *ret, size_t size)
+/* ---- mount tables --------------------------------------------------------------------------- */
+
+struct mount {
+	unsigned int id;
+	char device[32], type[64], options[256];
+	char root[PATH_MAX], point[PATH_MAX];
+};
+
+/* The next line that can be read: 1, 0 (the end), or -EIO. */
+static int next_mount(FILE *table, struct mount *ret)
 {
 	char *line = NULL;
 	size_t room = 0;
-	int found = 0;
-	FILE *f;
+	int r = 0;
 
-	f = fopen("/proc/self/mountinfo", "re");
-	if (!f)
-		return -errno;
-	while (getline(&line, &room, f) > 0) {
-		char root[PATH_MAX], point[PATH_MAX], options[256], fstype[64];
-		char *dash = strstr(line, " - ");
+	while (r == 0 && getline(&line, &room, table) > 0) {
+		const char *dash = strstr(line, " - ");
 
-		if (!dash || sscanf(dash, " - %63s", fstype) != 1 || strcmp(fstype, type) != 0)
+		if (!dash || sscanf(dash, " - %63s", ret->type) != 1 ||
+		    sscanf(line, "%u %*s %31s %4095s %4095s %255s", &ret->id, ret->device,
+			   ret->root, ret->point, ret->options) != 5)
 			continue;
-		if (sscanf(line, "%*s %*s %*s %4095s %4095s %255s", root, point, options) != 3)
-			continue;
-		if (strcmp(root, "/") != 0 || strncmp(options, "ro", 2) == 0)
-			continue;
-		sp_host_unescape(point);
-		if (found && (!prefer || strcmp(point, prefer) != 0))
-			continue;
-		if (snprintf(ret, size, "%s", point) >= (int)size)
-			continue;
-		found = 1;
+		sp_host_unescape(ret->point);
+		r = 1;
 	}
 	/* cut off in the middle is no "not mounted": a second bpffs would hide the first */
-	if (ferror(f))
-		found = -EIO;
+	if (r == 0 && ferror(table))
+		r = -EIO;
 	free(line);
-	fclose(f);
-	return found;
+	return r;
+}
+
+/* Does `use` take a mount of this type, whole, of this table? 1, 0, or -errno. */
+static int find_mount(const char *table, const char *type,
+		      bool (*use)(const struct mount *mount, void *data), void *data)
+{
+	struct mount *mount = malloc(sizeof(*mount));
+	int r = -ENOMEM;
+	FILE *f;
+
+	f = mount ? fopen(table, "re") : NULL;
+	if (mount && !f)
+		r = -errno;
+	while (f && (r = next_mount(f, mount)) > 0)
+		if (strcmp(mount->type, type) == 0 && strcmp(mount->root, "/") == 0 &&
+		    use(mount, data))
+			break;
+	if (f)
+		fclose(f);
+	free(mount);
+	return r;
+}
+
+/* ---- bpffs ---------------------------------------------------------------------------------- */
+
+#define DEVICES 32
+
+struct search {
+	struct sp_host_paths *paths;
+	const char *prefix;
+	char devices[DEVICES][32]; /* of the first process's bpffs */
+	unsigned int devices_len;
+	unsigned int id; /* a mount of ours: the first process has it if the namespace is its */
+	bool same;
+	bool first_only; /* only what the first process has too */
+};
+
+static bool is_ours_alone(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && st->st_uid == 0 && !(st->st_mode & 077);
+}
+
+/*
+ * May pins lie in the bpffs at this path? Nobody else may make, or have made, our directory in it.
+ * If not, why is in the paths, for `doctor`.
+ */
+static bool suitable(struct sp_host_paths *paths, const char *path)
+{
+	const char *why = NULL;
+	struct statfs fs;
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != BPF_FS_MAGIC || fstat(fd, &st) < 0) {
+		close(fd); /* covered by another mount */
+		return false;
+	}
+	if (fs.f_flags & ST_RDONLY)
+		why = "is read-only";
+	else if (st.st_uid != 0 || (st.st_mode & 022 && !(st.st_mode & S_ISVTX)))
+		why = "can be changed by others than root";
+	else if (fstatat(fd, "sallyport", &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_ours_alone(&st))
+		why = "has a directory \"sallyport\" that is not root's alone";
+	close(fd);
+	if (why)
+		snprintf(paths->refused, sizeof(paths->refused), "%.200s %s", path, why);
+	return !why;
+}
+
+static bool note_device(const struct mount *mount, void *data)
+{
+	struct search *s = data;
+
+	if (s->devices_len < DEVICES)
+		snprintf(s->devices[s->devices_len++], 32, "%s", mount->device);
+	return false;
+}
+
+/* The usual place is taken before any other. */
+static bool take_bpffs(const struct mount *mount, void *data)
+{
+	static const char usual[] = "/sys/fs/bpf";
+	struct search *s = data;
+	bool known = !s->first_only;
+	char path[PATH_MAX];
+
+	for (unsigned int i = 0; i < s->devices_len && !known; i++)
+		known = strcmp(mount->device, s->devices[i]) == 0;
+	if (!known ||
+	    snprintf(path, sizeof(path), "%s%s", s->prefix, mount->point) >= (int)sizeof(path) ||
+	    !suitable(s->paths, path))
+		return false;
+	if (!s->paths->bpffs[0] || strcmp(mount->point, usual) == 0)
+		snprintf(s->paths->bpffs, sizeof(s->paths->bpffs), "%s", path);
+	return strcmp(mount->point, usual) == 0;
+}
+
+/* 1, 0, or -errno. */
+static int look_for_bpffs(struct search *s, const char *table, const char *prefix, bool first_only)
+{
+	int r;
+
+	s->prefix = prefix;
+	s->first_only = first_only;
+	s->paths->bpffs[0] = '\0';
+	r = find_mount(table, "bpf", take_bpffs, s);
+	return r < 0 ? r : s->paths->bpffs[0] != '\0';
+}
+
+/* Is this namespace the first process's? Mounts have a number of their own, the host over. */
+static int compare_namespaces(struct search *s)
+{
+	struct mount *mount = malloc(sizeof(*mount));
+	FILE *own = NULL, *first = NULL;
+	int r = -ENOMEM;
+
+	if (!mount)
+		return r;
+	own = fopen("/proc/self/mountinfo", "re");
+	r = own ? next_mount(own, mount) : -errno;
+	if (r > 0) {
+		s->id = mount->id;
+		first = fopen("/proc/1/mountinfo", "re");
+		while (first && !s->same && (r = next_mount(first, mount)) > 0)
+			s->same = mount->id == s->id;
+	}
+	if (own)
+		fclose(own);
+	if (first)
+		fclose(first);
+	free(mount);
+	return r < 0 ? r : 0;
+}
+
+/* Mounts a bpffs in the mount namespace of the calling thread, where nobody but root has to do. */
+static int mount_bpffs(void)
+{
+	static const char usual[] = "/sys/fs/bpf", own[] = SP_RUN_DIR "/bpf";
+	struct statfs fs;
+
+	if (statfs(usual, &fs) == 0 && fs.f_type != BPF_FS_MAGIC &&
+	    mount("bpf", usual, "bpf", FS_FLAGS, "mode=0700") == 0)
+		return 0;
+	if ((mkdir(SP_RUN_DIR, 0700) < 0 && errno != EEXIST) ||
+	    (mkdir(own, 0700) < 0 && errno != EEXIST))
+		return -errno;
+	return mount("bpf", own, "bpf", FS_FLAGS, "mode=0700") < 0 ? -errno : 0;
+}
+
+/* A thread may be in a mount namespace of its own, once it shares no directory with the others. */
+static void *mount_for_first(void *data)
+{
+	int *result = data, fd;
+
+	fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || unshare(CLONE_FS) < 0 || setns(fd, CLONE_NEWNS) < 0)
+		*result = -errno;
+	else
+		*result = mount_bpffs();
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+/*
+ * Makes a file system that no mount namespace has: it is there as long as the descriptor is.
+ * `mode`: of its root, or NULL.
+ */
+static int mount_detached(const char *type, const char *mode)
+{
+	int fs, fd = -1, r;
+
+	fs = (int)syscall(SYS_fsopen, type, 1u /* FSOPEN_CLOEXEC */);
+	if (fs < 0)
+		return -errno;
+	r = mode ? (int)syscall(SYS_fsconfig, fs, 1u /* FSCONFIG_SET_STRING */, "mode", mode, 0)
+		 : 0;
+	if (r == 0)
+		r = (int)syscall(SYS_fsconfig, fs, 6u /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0);
+	if (r == 0)
+		fd = (int)syscall(SYS_fsmount, fs, 1u /* FSMOUNT_CLOEXEC */,
+				  0xeu /* MOUNT_ATTR_NOSUID, _NODEV, _NOEXEC */);
+	if (r < 0 || fd < 0)
+		fd = -errno;
+	close(fs);
+	return fd;
+}
+
+/* Whatever bpffs there is, or one for this process: what is pinned in it is not for long. */
+static int find_private_bpffs(struct search *s, struct sp_error **err)
+{
+	struct sp_host_paths *paths = s->paths;
+	int r;
+
+	paths->bpffs_private = true;
+	r = look_for_bpffs(s, "/proc/self/mountinfo", "", false);
+	if (r > 0)
+		return 0;
+	paths->bpffs_fd = mount_detached("bpf", "0700");
+	if (paths->bpffs_fd < 0)
+		return sp_error_set(err, paths->bpffs_fd,
+				    "there is no bpffs that can be used, and mounting one failed: "
+				    "%s%s%s%s",
+				    strerror(-paths->bpffs_fd),
+				    paths->bpffs_fd == -EPERM ? " (needs root)" : "",
+				    paths->refused[0] ? "; " : "", paths->refused);
+	snprintf(paths->bpffs, sizeof(paths->bpffs), "/proc/self/fd/%d", paths->bpffs_fd);
+	return 0;
 }
 
 static int find_bpffs(struct sp_host_paths *paths, struct sp_error **err)
 {
-	int r = find_mount("bpf", "/sys/fs/bpf", paths->bpffs, sizeof(paths->bpffs));
+	struct search s = {.paths = paths};
+	const char *prefix;
+	pthread_t thread;
+	int r, mounted;
 
+	r = compare_namespaces(&s);
+	if (r < 0)
+		return sp_error_set(err, r, "cannot read /proc/self/mountinfo: %s%s", strerror(-r),
+				    r == -ENOENT ? " (is /proc mounted?)" : "");
+	/* without it, nothing is the first process's */
+	find_mount("/proc/1/mountinfo", "bpf", note_device, &s);
+	r = look_for_bpffs(&s, "/proc/self/mountinfo", "", true);
 	if (r < 0)
 		return sp_error_set(err, r, "cannot read /proc/self/mountinfo: %s", strerror(-r));
 	if (r > 0)
 		return 0;
-	snprintf(paths->bpffs, sizeof(paths->bpffs), "/sys/fs/bpf");
-	if (access(paths->bpffs, F_OK) < 0)
-		return sp_error_set(err, -ENOENT,
-				    "this kernel has no BPF file system (/sys/fs/bpf is missing; "
-				    "CONFIG_BPF_SYSCALL)");
-	if (mount("bpf", paths->bpffs, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0) {
-		r = -errno;
-		return sp_error_set(err, r,
-				    "no bpffs is mounted and mounting one at %s failed: %s%s",
-				    paths->bpffs, strerror(-r), r == -EPERM ? " (needs root)" : "");
-	}
-	return 0;
+	prefix = s.same ? "" : FIRST_ROOT;
+	if (!s.same && look_for_bpffs(&s, "/proc/1/mountinfo", prefix, false) > 0)
+		return 0;
+	if (s.same)
+		mounted = mount_bpffs();
+	else if (pthread_create(&thread, NULL, mount_for_first, &mounted) == 0)
+		pthread_join(thread, NULL);
+	else
+		mounted = -EAGAIN;
+	if (mounted == 0 && look_for_bpffs(&s, "/proc/1/mountinfo", prefix, false) > 0)
+		return 0;
+	return find_private_bpffs(&s, err);
 }
+
+/* ---- cgroup v2 ------------------------------------------------------------------------------ */
 
 /* The cgroup v2 path of this process, as the kernel tells it: "/..." */
 static int current_cgroup(char *ret, size_t size)
 {
-	char line[PATH_MAX + 8];
+	char *line = NULL;
+	size_t room = 0;
 	int r = -ENOENT;
 	FILE *f;
 
 	f = fopen("/proc/self/cgroup", "re");
 	if (!f)
 		return -errno;
-	while (fgets(line, sizeof(line), f)) {
+	while (getline(&line, &room, f) > 0) {
 		if (strncmp(line, "0::", 3) != 0)
 			continue;
 		line[strcspn(line, "\n")] = 0;
 		r = snprintf(ret, size, "%s", line + 3) < (int)size ? 0 : -ENAMETOOLONG;
 		break;
 	}
+	free(line);
 	fclose(f);
 	return r;
 }
 
 /* May only root move processes in and out of this cgroup? */
-static bool cgroup_is_roots(const char *path)
+static bool cgroup_is_roots(const struct sp_host_paths *paths)
 {
-	char procs[PATH_MAX + 16];
+	char procs[sizeof(paths->current) + 16];
 	struct stat st;
 
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	if (stat(procs, &st) < 0)
+	snprintf(procs, sizeof(procs), "./%s/cgroup.procs", paths->current);
+	if (fstatat(paths->cgroup_fd, procs, &st, 0) < 0)
 		/* the root cgroup of a hierarchy has the file too; anything else is not for us */
 		return false;
 	return st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+/* One that is mounted, and can be written to. */
+static bool take_cgroup(const struct mount *mount, void *data)
+{
+	struct sp_host_paths *paths = data;
+	struct statfs fs;
+	int fd;
+
+	if (strncmp(mount->options, "ro", 2) == 0)
+		return false;
+	fd = open(mount->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC ||
+	    strlen(mount->point) >= sizeof(paths->cgroup)) {
+		close(fd);
+		return false;
+	}
+	paths->cgroup_fd = fd;
+	snprintf(paths->cgroup, sizeof(paths->cgroup), "%s",
+		 strcmp(mount->point, "/") == 0 ? "" : mount->point);
+	return true;
+}
+
 static int find_cgroup(struct sp_host_paths *paths, struct sp_error **err)
 {
-	char own[PATH_MAX / 2];
 	int r;
 
-	r = find_mount("cgroup2", NULL, paths->cgroup, sizeof(paths->cgroup) / 2);
+	r = find_mount("/proc/self/mountinfo", "cgroup2", take_cgroup, paths);
 	if (r < 0)
 		return sp_error_set(err, r, "cannot read /proc/self/mountinfo: %s", strerror(-r));
 	if (r == 0) {
-		snprintf(paths->cgroup, sizeof(paths->cgroup), SP_RUN_DIR "/cgroup");
-		if (mkdir(paths->cgroup, 0700) < 0 && errno != EEXIST)
-			return sp_error_set(err, -errno, "cannot make %s: %s", paths->cgroup,
-					    strerror(errno));
-		if (mount("cgroup2", paths->cgroup, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-			  NULL) < 0) {
-			r = -errno;
-			return sp_error_set(
-				err, r == -ENODEV ? -ENOENT : r,
-				"cgroup v2 is not mounted and mounting it at %s failed: %s%s",
-				paths->cgroup, strerror(-r),
-				r == -EPERM ? " (needs root)"
-					    : "; the kernel needs CONFIG_CGROUPS "
-					      "and must not have cgroup v2 disabled");
-		}
+		paths->cgroup_fd = r = mount_detached("cgroup2", NULL);
+		if (r < 0)
+			return sp_error_set(err, r == -ENODEV ? -ENOENT : r,
+					    "cgroup v2 is not mounted and mounting it failed: %s%s",
+					    strerror(-r),
+					    r == -EPERM ? " (needs root)"
+							: "; the kernel needs CONFIG_CGROUPS "
+							  "and must not have cgroup v2 disabled");
 	}
-	r = current_cgroup(own, sizeof(own));
+	r = current_cgroup(paths->current, sizeof(paths->current));
+	if (r == -ENAMETOOLONG)
+		return sp_error_set(err, r, "the path of this process's cgroup is too long");
 	if (r < 0)
 		return sp_error_set(err, r,
 				    "this process has no cgroup v2 path (/proc/self/cgroup)");
-	if (strncmp(own, "/..", 3) == 0)
+	if (strncmp(paths->current, "/..", 3) == 0)
 		return sp_error_set(err, -ENOENT,
 				    "this process's cgroup (%s) is outside its cgroup namespace",
-				    own);
-	snprintf(paths->current, sizeof(paths->current), "%s%s", paths->cgroup,
-		 strcmp(own, "/") == 0 ? "" : own);
-	while (!cgroup_is_roots(paths->current)) {
+				    paths->current);
+	if (strcmp(paths->current, "/") == 0)
+		paths->current[0] = '\0';
+	while (!cgroup_is_roots(paths)) {
 		char *slash = strrchr(paths->current, '/');
 
-		if (!slash || strlen(paths->current) <= strlen(paths->cgroup))
+		if (!slash)
 			return sp_error_set(err, -EPERM,
 					    "no cgroup above this process belongs to root alone");
 		*slash = 0;
@@ -188,12 +441,18 @@ int sp_host_find(struct sp_host_paths *ret_paths, struct sp_error **err)
 {
 	int r;
 
-	if (mkdir(SP_RUN_DIR, 0700) < 0 && errno != EEXIST)
-		return sp_error_set(err, -errno, "cannot make " SP_RUN_DIR ": %s%s",
-				    strerror(errno),
-				    geteuid() ? " (sallyport run needs root: use sudo)" : "");
+	ret_paths->bpffs_fd = ret_paths->cgroup_fd = -1;
 	r = find_bpffs(ret_paths, err);
 	if (r < 0)
 		return r;
 	return find_cgroup(ret_paths, err);
+}
+
+void sp_host_forget(struct sp_host_paths *paths)
+{
+	if (paths->bpffs_fd >= 0)
+		close(paths->bpffs_fd);
+	if (paths->cgroup_fd >= 0)
+		close(paths->cgroup_fd);
+	paths->bpffs_fd = paths->cgroup_fd = -1;
 }
