@@ -92,6 +92,15 @@ int sp_policy_static(const struct sp_policy *policy,
 		     int (*each)(const char *name, const uint8_t addr[16], void *data), void *data);
 
 /*
+ * Adds an address to `dns.static`, as a hosts file would (`addr`: IPv4 as v4-mapped). 0, -EINVAL:
+ * not a name, -ENOMEM.
+ */
+int sp_policy_add_static(struct sp_policy *policy, const char *name, const uint8_t addr[16]);
+
+/* Does a rule name this very name, not by a pattern? */
+bool sp_policy_names(const struct sp_policy *policy, const char *name);
+
+/*
  * Warnings that `sallyport check` prints and `run` shows once: patterns that cover a public suffix
  * whole, rules that can never match, targets listed twice. Returns a NULL-terminated array, freed
  * with sp_strings_free().
@@ -186,6 +195,14 @@ int sp_image_decide(const struct sp_image *image, const uint64_t seed[2],
 		    const struct sp_query *query, struct sp_decision *ret_decision);
 int sp_image_decide_dns(const struct sp_image *image, const uint64_t seed[2], const char *name,
 			struct sp_decision *ret_decision);
+
+/*
+ * What the kernel says before it asks the rules, as destination() of the BPF programs does: DNS
+ * goes to resolvers only, nothing to groups, loopback is a matter of its own. Changes `decision`,
+ * which is that of the rules, and says why in `ret_why` (NULL: the rules decide).
+ */
+void sp_policy_decide_beyond(const struct sp_policy *policy, const struct sp_query *query,
+			     struct sp_decision *decision, const char **ret_why);
 
 /*
  * One line per rule of how sp_policy_decide() came to its answer, for `sallyport explain`; freed

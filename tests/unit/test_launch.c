@@ -32,6 +32,7 @@
 
 #include "cli.h"
 #include "hide.h"
+#include "hosts.h"
 #include "landlock.h"
 #include "launch.h"
 #include "output.h"
@@ -971,6 +972,87 @@ static void test_resolv(void **state)
 	assert_int_equal(servers.len, 8);
 }
 
+struct hosts {
+	char text[512];
+};
+
+static int note_host(const char *name, const uint8_t addr[16], void *data)
+{
+	struct hosts *hosts = data;
+	size_t len = strlen(hosts->text);
+
+	snprintf(hosts->text + len, sizeof(hosts->text) - len, "%s=%u.%u ", name, addr[12],
+		 addr[15]);
+	return 0;
+}
+
+/* What a policy takes of a hosts file; returns what sp_hosts_parse() does. */
+static int hosts_of(const char *allow, const char *text, struct hosts *ret_hosts)
+{
+	struct sp_policy *policy = NULL;
+	FILE *file = fmemopen((void *)text, strlen(text), "r");
+	int r;
+
+	assert_non_null(file);
+	assert_int_equal(sp_policy_new(&policy, NULL), 0);
+	assert_int_equal(sp_policy_prepend(policy, SP_ACTION_ALLOW, &allow, 1, "--allow", NULL), 0);
+	r = sp_hosts_parse(file, policy);
+	memset(ret_hosts, 0, sizeof(*ret_hosts));
+	assert_int_equal(sp_policy_static(policy, note_host, ret_hosts), 0);
+	sp_policy_free(policy);
+	fclose(file);
+	return r;
+}
+
+static void test_hosts(void **state)
+{
+	static const char text[] = "# 10.0.0.9 a.test\n"
+				   "10.0.0.1\ta.test b.test A.TEST # c.test\n"
+				   "10.0.0.2 a.test. -bad..name. a.test\n"
+				   "  10.0.0.3 x.a.test\n"
+				   "fe80::1%lo a.test\nnonsense a.test\n10.0.0.4\n"
+				   "0.0.0.0 a.test\n:: a.test\n"
+				   "127.0.0.7 a.test x.a.test\n::1 a.test";
+	struct hosts hosts;
+	char path[] = "/tmp/sp-hosts-XXXXXX";
+	struct sp_policy *policy = NULL;
+	char *many;
+	size_t len = 0;
+	int fd;
+
+	(void)state;
+	assert_int_equal(hosts_of("a.test:5432", text, &hosts), 0);
+	assert_string_equal(hosts.text, "a.test=10.1 a.test=10.2 a.test=127.7 a.test=0.1 ");
+	assert_int_equal(hosts_of("*.a.test", text, &hosts), 0);
+	assert_string_equal(hosts.text, "x.a.test=10.3 ");
+	assert_int_equal(hosts_of("c.test", text, &hosts), 0);
+	assert_string_equal(hosts.text, "");
+	/* one more than is taken */
+	many = calloc(SP_HOSTS_MAX + 1, 32);
+	assert_non_null(many);
+	for (int i = 0; i <= SP_HOSTS_MAX; i++)
+		len += sprintf(many + len, "10.1.%d.%d a.test\n", i / 256, i % 256);
+	assert_int_equal(hosts_of("a.test", many, &hosts), 1);
+	free(many);
+	/* of root's, and of nobody else's */
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(sp_policy_new(&policy, NULL), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(sp_hosts_load(path, policy), 0);
+		assert_int_equal(fchown(fd, 65534, -1), 0);
+		assert_int_equal(sp_hosts_load(path, policy), -EPERM);
+		assert_int_equal(fchown(fd, 0, -1), 0);
+	}
+	assert_int_equal(fchmod(fd, 0622), 0);
+	assert_int_equal(sp_hosts_load(path, policy), -EPERM);
+	unlink(path);
+	assert_int_equal(sp_hosts_load(path, policy), 0);
+	assert_int_equal(sp_hosts_load("/dev/null", policy), -EPERM);
+	close(fd);
+	sp_policy_free(policy);
+}
+
 static void one_address(const char *value, const char *expected)
 {
 	const char *rest = value;
@@ -1111,6 +1193,7 @@ int main(void)
 		cmocka_unit_test(test_landlock_mounts),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_resolv),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_output_never_waits),

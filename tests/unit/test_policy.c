@@ -625,6 +625,19 @@ static void warnings(void **unused)
 		      "x") "},"
 			   "{\"deny\":[\"*\"]," ID("y") "}]}",
 	      "rule 0 (x) can never match: rule 1 (y) answers first");
+	WARNS(RULES("{\"allow\":[\"192.0.2.1:53\"]," ID("x") "}"),
+	      "rule 0 (x): \"192.0.2.1:53\": port 53 is DNS, which goes to dns.resolvers only; a "
+	      "resolver is allowed there (or by --resolver), not by a rule");
+	WARNS(RULES("{\"allow\":[\"a.b\"],\"tls\":false," ID("x") "}"),
+	      "rule 0 (x): \"a.b\": \"tls\": false does not hold on port 443, where a connection "
+	      "to "
+	      "a name must start with a TLS handshake (tls.sni)");
+	QUIET(RULES("{\"allow\":[\"192.0.2.1\"]},{\"deny\":[\"a.b:53\"]}"));
+	QUIET(RULES("{\"allow\":[\"a.b:80\"],\"tls\":false}"));
+	QUIET("{\"version\":1,\"tls\":{\"sni\":\"off\"},\"rules\":[{\"allow\":[\"a.b\"],\"tls\":"
+	      "false}"
+	      "]}");
+	QUIET(RULES("{\"allow\":[\"localhost\",\"localhost:3000\"]}"));
 	QUIET(RULES("{\"allow\":[\"a.b\"]},{\"deny\":[\"a.b\"]}")); /* the deny covers all ports */
 	QUIET(RULES("{\"allow\":[\"*.a.b\"]},{\"allow\":[\"x.y.a.b\"]}"));
 	QUIET(RULES("{\"allow\":[\"**.a.b\"]},{\"allow\":[\"a.b\"]}"));

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "cli.h"
+#include "resolv.h"
 
 static void usage(FILE *to)
 {
@@ -232,7 +233,8 @@ static void say_rule(const struct sp_policy *policy, const struct sp_decision *d
 }
 
 static void print_text(const struct explain *e, const struct sp_policy *policy, char **lines,
-		       const struct sp_decision *decision, const struct sp_decision *dns)
+		       const struct sp_decision *decision, const struct sp_decision *dns,
+		       const char *why)
 {
 	struct sp_buf host = {0};
 
@@ -246,7 +248,10 @@ static void print_text(const struct explain *e, const struct sp_policy *policy, 
 	}
 	printf("%s port %u/%s: %s by ", host.data ? host.data : "", e->query.port,
 	       e->query.protocol == SP_PROTOCOL_TCP ? "tcp" : "udp", verdict(decision));
-	say_rule(policy, decision);
+	if (why)
+		printf("what comes before the rules: %s", why);
+	else
+		say_rule(policy, decision);
 	printf("\n");
 	if (!e->query.name && decision->action != SP_ACTION_ALLOW &&
 	    decision->reason == SP_REASON_DEFAULT)
@@ -257,23 +262,88 @@ static void print_text(const struct explain *e, const struct sp_policy *policy, 
 	sp_buf_free(&host);
 }
 
+/* "system" among the resolvers is what `run` would make of it here. */
+static int resolve_system(struct sp_policy *policy, struct sp_error **err)
+{
+	const char *addresses[SP_RESOLVERS_MAX];
+	struct sp_nameservers servers;
+
+	/* a resolv.conf that cannot be read has no resolvers: nothing of the answer hangs on it */
+	if (!sp_policy_wants_system_resolvers(policy) ||
+	    sp_resolv_load("/etc/resolv.conf", &servers) < 0)
+		return 0;
+	for (size_t i = 0; i < servers.len; i++)
+		addresses[i] = servers.text[i];
+	return sp_policy_resolve_system(policy, addresses, servers.len, err);
+}
+
+/*
+ * The answer comes from the compiled policy and the walk that the BPF programs are built from,
+ * where `run` could use it; the lines of the walk through the document are those of the reference.
+ */
+static int decide_as_kernel(const struct sp_policy *policy, const struct sp_query *query,
+			    struct sp_decision *decision, struct sp_decision *dns,
+			    struct sp_error **err)
+{
+	uint64_t seed[2] = {0x53616c6c79706f72, 0x74};
+	struct sp_decision kernel = {0}, kernel_dns = {0};
+	struct sp_error *why = NULL;
+	struct sp_image *image = NULL;
+	int r;
+
+	r = sp_policy_kernel_only(policy, &why);
+	sp_error_free(why);
+	if (r == -EOPNOTSUPP)
+		return 0;
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 4; i++, seed[1]++) {
+		sp_error_free(*err);
+		*err = NULL;
+		r = sp_policy_compile(policy, seed, &image, err);
+		if (r != -EAGAIN) /* two names met under this seed */
+			break;
+	}
+	if (r == 0)
+		r = sp_image_decide(image, seed, query, &kernel);
+	if (r == 0 && query->name)
+		r = sp_image_decide_dns(image, seed, query->name, &kernel_dns);
+	sp_image_free(image);
+	if (r < 0)
+		return r;
+	if (kernel.action != decision->action || kernel.rule != decision->rule ||
+	    (query->name && kernel_dns.action != dns->action))
+		return sp_error_set(err, -EPROTO,
+				    "the policy and its compiled form disagree: this is a fault "
+				    "of sallyport, please report it");
+	*decision = kernel;
+	return 0;
+}
+
 static int explain(const struct explain *e)
 {
 	struct sp_policy *policy = NULL;
 	struct sp_error *err = NULL;
 	struct sp_decision decision, dns = {0};
+	const char *why = NULL;
 	char **lines = NULL;
 	int r, status = SP_EXIT_USAGE;
 
 	r = make_policy(e, &policy, &err);
 	if (r == 0)
+		r = resolve_system(policy, &err);
+	if (r == 0)
 		r = sp_policy_explain(policy, &e->query, &lines, &decision, &err);
 	if (r == 0 && e->query.name)
 		r = sp_policy_decide_dns(policy, e->query.name, &dns);
+	if (r == 0)
+		r = decide_as_kernel(policy, &e->query, &decision, &dns, &err);
+	if (r == 0)
+		sp_policy_decide_beyond(policy, &e->query, &decision, &why);
 	if (r == 0 && e->json)
 		r = print_json(e, policy, lines, &decision, &dns);
 	else if (r == 0)
-		print_text(e, policy, lines, &decision, &dns);
+		print_text(e, policy, lines, &decision, &dns, why);
 	if (r == 0) {
 		status = decision.action == SP_ACTION_ALLOW ? SP_EXIT_OK : SP_EXIT_HOST;
 		if (fflush(stdout) != 0)

@@ -37,6 +37,7 @@
 
 #include "cli.h"
 #include "event_log.h"
+#include "hosts.h"
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"
@@ -376,6 +377,21 @@ static int resolve_system(struct sp_policy *policy, struct sp_error **err)
 	return sp_policy_resolve_system(policy, addresses, servers.len, err);
 }
 
+/* Names of the hosts file, which programs ask before DNS. */
+static void take_hosts(const struct options *o, struct sp_policy *policy)
+{
+	int r = sp_hosts_load("/etc/hosts", policy);
+
+	if (r == 0 || o->quiet)
+		return;
+	if (r == 1)
+		sp_cli_warn("/etc/hosts has more allowed names than the %d that are taken from it",
+			    SP_HOSTS_MAX);
+	else
+		sp_cli_warn("/etc/hosts is not used: %s",
+			    r == -EPERM ? "somebody else than root can write it" : strerror(-r));
+}
+
 static int load_policy(struct run *run, struct sp_error **err)
 {
 	const struct options *o = &run->options;
@@ -409,6 +425,8 @@ static int load_policy(struct run *run, struct sp_error **err)
 		r = sp_policy_kernel_only(run->policy, err);
 	if (!r)
 		r = resolve_system(run->policy, err);
+	if (!r)
+		take_hosts(o, run->policy);
 	return r;
 }
 

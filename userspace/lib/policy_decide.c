@@ -298,6 +298,77 @@ int sp_policy_decide_dns(const struct sp_policy *policy, const char *text,
 	return 0;
 }
 
+/* ---- what comes before the rules ------------------------------------------------------------- */
+
+static bool is_group(const uint8_t addr[16])
+{
+	static const uint8_t limited[4] = {255, 255, 255, 255}, loopback[4] = {127, 255, 255, 255};
+
+	if (!sp_addr_is_v4(addr))
+		return addr[0] == 0xff;
+	return addr[12] >> 4 == 14 || !memcmp(addr + 12, limited, 4) ||
+	       !memcmp(addr + 12, loopback, 4);
+}
+
+static bool is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return sp_addr_is_v4(addr) ? addr[12] == 127 : !memcmp(addr, one, sizeof(one));
+}
+
+/* Does a target of this rule that matches lie within loopback, so that it means loopback? */
+static bool means_loopback(const struct sp_policy *policy, uint32_t rule,
+			   const struct sp_query *query)
+{
+	const struct sp_target *target = NULL;
+
+	if (rule == SP_RULE_DEFAULT)
+		return false;
+	return rule_matches(&policy->rules[rule], query, &target) == NEAR_MATCH &&
+	       target->kind == SP_TARGET_ADDR && is_loopback(target->addr) &&
+	       target->prefix >= (sp_addr_is_v4(target->addr) ? 96 + 8 : 128);
+}
+
+void sp_policy_decide_beyond(const struct sp_policy *policy, const struct sp_query *query,
+			     struct sp_decision *decision, const char **ret_why)
+{
+	struct sp_decision before = {SP_ACTION_DENY, SP_RULE_DEFAULT, SP_REASON_NONE};
+
+	*ret_why = NULL;
+	if (query->has_addr && is_group(query->addr)) {
+		before.reason = SP_REASON_MULTICAST;
+		*ret_why = "broadcast and multicast reach whoever listens, whatever rules say";
+	} else if (query->port == 53) {
+		before.reason = SP_REASON_UNTRUSTED_RESOLVER;
+		*ret_why = "DNS goes to dns.resolvers only, whatever rules say";
+		for (size_t i = 0; query->has_addr && i < policy->resolvers_len; i++) {
+			if (policy->resolvers[i].system ||
+			    memcmp(policy->resolvers[i].addr, query->addr, 16) != 0)
+				continue;
+			before.action = SP_ACTION_ALLOW;
+			before.reason = SP_REASON_RESOLVER;
+			*ret_why = "it is one of dns.resolvers, where each query is judged";
+		}
+	} else if (query->has_addr && is_loopback(query->addr) &&
+		   !means_loopback(policy, decision->rule, query)) {
+		if (policy->loopback == SP_LOOPBACK_ALLOW) {
+			before.action = SP_ACTION_ALLOW;
+			before.reason = SP_REASON_RULE;
+			*ret_why = "loopback is allowed";
+		} else if (policy->loopback == SP_LOOPBACK_DENY) {
+			before.reason = SP_REASON_LOOPBACK_DENIED;
+			*ret_why = "loopback is denied";
+		} else {
+			before.reason = SP_REASON_LOOPBACK_FOREIGN;
+			*ret_why = "loopback reaches the sandbox's own listeners only";
+		}
+	} else {
+		return;
+	}
+	*decision = before;
+}
+
 /* ---- explain -------------------------------------------------------------------------------- */
 
 static const char *action_text(enum sp_action action)

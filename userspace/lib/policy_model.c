@@ -406,6 +406,47 @@ size_t sp_rule_ports(const struct sp_rule *rule, const struct sp_target *target,
 	return 2;
 }
 
+int sp_rule_add_localhost(struct sp_rule *rule)
+{
+	static const uint8_t loopback[2][16] = {
+		{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+		{[15] = 1},
+	};
+	size_t len = rule->targets_len;
+
+	for (size_t i = 0; i < len; i++) {
+		const struct sp_target named = rule->targets[i];
+		/* what a name covers that says no port; an address would cover all */
+		uint16_t ports[2] = {80, 443};
+		size_t ports_len = 2;
+		struct sp_target *targets;
+
+		if (named.kind != SP_TARGET_EXACT || strcmp(named.name, "localhost") != 0)
+			continue;
+		if (named.port || rule->ports || rule->kind == SP_RULE_DENY) {
+			ports[0] = named.port;
+			ports_len = 1;
+		}
+		targets = reallocarray(rule->targets, rule->targets_len + 2 * ports_len,
+				       sizeof(*targets));
+		if (!targets)
+			return -ENOMEM;
+		rule->targets = targets;
+		for (size_t j = 0; j < 2 * ports_len; j++) {
+			struct sp_target *target = &targets[rule->targets_len++];
+
+			*target = (struct sp_target){
+				.text = named.text,
+				.kind = SP_TARGET_ADDR,
+				.prefix = 128,
+				.port = ports[j / 2],
+			};
+			memcpy(target->addr, loopback[j % 2], sizeof(target->addr));
+		}
+	}
+	return 0;
+}
+
 static int compare_ports(const void *a, const void *b)
 {
 	const struct sp_ports *x = a, *y = b;
@@ -590,7 +631,9 @@ static int add_option_rule(struct sp_policy *policy, enum sp_action action, cons
 		sp_rule_clear(&rule);
 		return r;
 	}
-	r = sp_rule_make_id(policy, &rule);
+	r = sp_rule_add_localhost(&rule);
+	if (r == 0)
+		r = sp_rule_make_id(policy, &rule);
 	if (r < 0)
 		goto fail;
 	if (!sp_policy_add_rule(policy)) {
@@ -760,6 +803,37 @@ int sp_policy_rule(const struct sp_policy *policy, uint32_t rule, struct sp_rule
 		.targets_len = r->targets_len,
 	};
 	return 0;
+}
+
+int sp_policy_add_static(struct sp_policy *policy, const char *name, const uint8_t addr[16])
+{
+	struct sp_static *statics;
+	const char *kept = NULL;
+	int r = sp_hostname_parse(&policy->arena, name, &kept, NULL);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < policy->statics_len; i++)
+		if (!strcmp(policy->statics[i].name, kept) &&
+		    !memcmp(policy->statics[i].addr, addr, 16))
+			return 0;
+	statics = reallocarray(policy->statics, policy->statics_len + 1, sizeof(*statics));
+	if (!statics)
+		return -ENOMEM;
+	policy->statics = statics;
+	statics[policy->statics_len].name = kept;
+	memcpy(statics[policy->statics_len++].addr, addr, 16);
+	return 0;
+}
+
+bool sp_policy_names(const struct sp_policy *policy, const char *name)
+{
+	for (size_t i = 0; i < policy->rules_len; i++)
+		for (size_t j = 0; j < policy->rules[i].targets_len; j++)
+			if (policy->rules[i].targets[j].kind == SP_TARGET_EXACT &&
+			    !strcasecmp(policy->rules[i].targets[j].name, name))
+				return true;
+	return false;
 }
 
 int sp_policy_static(const struct sp_policy *policy,

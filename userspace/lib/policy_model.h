@@ -167,9 +167,15 @@ struct sp_rule {
 	bool from_document;
 	bool has_id; /* the document gives it */
 	bool tls;
+	bool tls_off; /* the document says that it is not TLS, which 443 always is */
 };
 
 void sp_rule_clear(struct sp_rule *rule);
+/*
+ * "localhost" is no name that DNS has to know: a rule that names it means 127.0.0.1 and ::1 too, on
+ * the same ports. They become targets of the rule, behind those that the document has. 0, -ENOMEM.
+ */
+int sp_rule_add_localhost(struct sp_rule *rule);
 enum sp_action sp_rule_action(const struct sp_rule *rule);
 /* Port ranges that a target of a rule covers; `one` holds the answer if it is not in the rule. */
 size_t sp_rule_ports(const struct sp_rule *rule, const struct sp_target *target,

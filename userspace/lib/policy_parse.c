@@ -447,7 +447,10 @@ static int read_note(struct reader *rd, const cJSON *item)
 
 static int read_tls_ports(struct reader *rd, const cJSON *item)
 {
-	return read_bool(rd, item, &rd->rule->tls);
+	int r = read_bool(rd, item, &rd->rule->tls);
+
+	rd->rule->tls_off = r == 0 && !rd->rule->tls;
+	return r;
 }
 
 static int rule_ask(struct reader *rd)
@@ -594,7 +597,7 @@ static int read_targets(struct reader *rd)
 			return fail(rd, item, "%s names a port, and the rule has \"ports\" too",
 				    sp_quote(item->valuestring).text);
 	}
-	return 0;
+	return sp_rule_add_localhost(rule) < 0 ? no_memory(rd) : 0;
 }
 
 static int read_rule(struct reader *rd, const cJSON *item)

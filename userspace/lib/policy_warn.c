@@ -56,6 +56,44 @@ static int warn_public_suffix(struct warner *w, const struct sp_rule *rule,
 		    sp_quote(target->text).text, suffix);
 }
 
+static bool rule_has_port(const struct sp_rule *rule, const struct sp_target *target, uint16_t port,
+			  bool named)
+{
+	const struct sp_ports *ports;
+	struct sp_ports one[2];
+	size_t len = sp_rule_ports(rule, target, one, &ports);
+
+	for (size_t i = 0; i < len; i++)
+		if (ports[i].low <= port && ports[i].high >= port &&
+		    (!named || ports[i].low == ports[i].high))
+			return true;
+	return false;
+}
+
+/* What a rule allows and `run` denies all the same. */
+static int warn_not_enforced(struct warner *w, const struct sp_rule *rule,
+			     const struct sp_target *target)
+{
+	int r = 0;
+
+	if (rule->kind == SP_RULE_DENY)
+		return 0;
+	/* a rule on addresses covers all ports: nobody named this one */
+	if (rule_has_port(rule, target, 53, true))
+		r = warn(w,
+			 "%s (%s): %s: port 53 is DNS, which goes to dns.resolvers only; a "
+			 "resolver is allowed there (or by --resolver), not by a rule",
+			 rule->origin, rule->id, sp_quote(target->text).text);
+	if (r == 0 && rule->tls_off && target->kind != SP_TARGET_ADDR &&
+	    (rule->protocols & SP_PROTOCOL_TCP) && w->policy->sni == SP_SNI_REQUIRE &&
+	    rule_has_port(rule, target, 443, false))
+		r = warn(w,
+			 "%s (%s): %s: \"tls\": false does not hold on port 443, where a "
+			 "connection to a name must start with a TLS handshake (tls.sni)",
+			 rule->origin, rule->id, sp_quote(target->text).text);
+	return r;
+}
+
 #define KEY_MAX 40
 
 /* A key that no name can be: starts with '='. */
@@ -233,6 +271,8 @@ int sp_policy_warnings(const struct sp_policy *policy, char ***ret_warnings, str
 
 		for (size_t j = 0; r == 0 && j < rule->targets_len; j++) {
 			r = warn_public_suffix(&w, rule, &rule->targets[j]);
+			if (r == 0)
+				r = warn_not_enforced(&w, rule, &rule->targets[j]);
 			if (r == 0)
 				r = enter(&w, rule, &rule->targets[j], i);
 		}

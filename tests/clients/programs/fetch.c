@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * fetch.c - looks a name up, connects to its addresses in turn, asks by HTTP, prints the answer. With
- * another C library it is another resolver: glibc's, musl's. Usage: fetch HOST PORT
+ * fetch.c - looks a name up, connects to its addresses in turn, asks by HTTP, prints the answer.
+ * With another C library it is another resolver: glibc's, musl's. Usage: fetch HOST PORT
  */
 #include <netdb.h>
 #include <stdio.h>
