@@ -317,14 +317,17 @@ __noinline int decide_not_denied(struct sp_ctx *c, const struct sp_scratch *s, _
 	return 0;
 }
 
-static __always_inline int is_resolver(const struct sp_policy_conf *conf, const __u8 *addr)
+/* `ifindex` is 0 where the interface is not known yet. */
+static __always_inline int is_resolver(const struct sp_policy_conf *conf, const __u8 *addr,
+				       __u32 ifindex)
 {
 	__u32 i;
 
 	for (i = 0; i < SP_RESOLVERS_MAX; i++) {
 		if (i >= conf->resolvers_len)
 			break;
-		if (addr_equal(conf->resolvers[i].addr, addr))
+		if (addr_equal(conf->resolvers[i].addr, addr) &&
+		    (!conf->resolver_ifs[i] || !ifindex || conf->resolver_ifs[i] == ifindex))
 			return 1;
 	}
 	return 0;

@@ -14,6 +14,7 @@
 #include "learn.bpf.h"
 #include "packet.bpf.h"
 #include "pages.bpf.h"
+#include "route.bpf.h"
 
 /* What a step says of the packet; negative: a reason to deny the flow. */
 enum { SP_PASS = 1, SP_DROP = 2 /* this packet only: it will come again */ };

@@ -90,7 +90,9 @@ __noinline __u64 waiting_word(const struct sp_ctx *c, const struct sp_scratch *s
 	high = addr_high(resolver->addr);
 	/* not every pair of addresses differs in this, but any two that an operator trusts */
 	sp_sip_word(v, addr_low(resolver->addr) ^ SP_ROTL(high, 32));
-	sp_sip_word(v, (__u64)c->generation << 32 | (__u32)s->dns.id << 16 | s->dns.type);
+	/* an answer comes in by the interface that its query left by */
+	sp_sip_word(v, (__u64)(c->generation ^ c->ifindex) << 32 | (__u32)s->dns.id << 16 |
+			       s->dns.type);
 	x = sp_sip_end(v) | (SP_WAITING_TIME + 1); /* never 0 */
 	return (x & ~SP_WAITING_TIME) | (c->now >> SP_WAITING_UNIT & SP_WAITING_TIME);
 }
@@ -170,6 +172,7 @@ __noinline int pending_add(const struct sp_ctx *c, const struct sp_scratch *s, s
 	v.acl = c->acl;
 	v.rule = c->rule;
 	v.generation = c->generation;
+	v.ifindex = c->ifindex;
 	if (waiting_put(f, waiting_word(c, s, (struct sp_addr *)v.resolver), c->now))
 		return 1;
 	inner = bpf_map_lookup_elem(&pending, &slot);
@@ -646,7 +649,7 @@ __noinline int answer_asked(struct sp_ctx *c, const struct sp_scratch *s)
 	k.type = s->dns.type;
 	p = bpf_map_lookup_elem(inner, &k);
 	if (!p || !addr_equal(p->resolver, c->daddr) || p->generation != c->generation ||
-	    p->expires < c->now)
+	    p->ifindex != c->ifindex || p->expires < c->now)
 		return 0;
 	c->acl = p->acl;
 	c->rule = p->rule;
@@ -660,7 +663,7 @@ __noinline int answer_trusted(const struct sp_ctx *c)
 {
 	struct sp_policy_conf *conf = c ? policy_conf(c->policy) : NULL;
 
-	return conf && is_resolver(conf, c->daddr);
+	return conf && is_resolver(conf, c->daddr, c->ifindex);
 }
 
 /* answer_asked() of a query that waits in the flow: the policy says once more what its name may. */

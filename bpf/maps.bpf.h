@@ -111,6 +111,7 @@ struct sp_flow {
 	__u32 tick;  /* low half of jiffies when `renew` was last looked at */
 	/* queries that wait for their answers (waiting_word()); 0: none. More are in `pending` */
 	__u64 waiting[SP_WAITING_MAX];
+	__u32 ifindex; /* that its first allowed datagram left by (flow_interface()) */
 };
 
 /* With 72 bytes of the kernel's in front, a flow is allocated in 256 (bpf_local_storage.h). */

@@ -388,7 +388,13 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 		c->reason = SP_REASON_LOOPBACK_WIRE;
 		return 0;
 	}
-	if (c->dport == 53 && is_resolver(conf, c->daddr)) {
+	/* only the packet hook has f, and knows the interface */
+	if (f && c->ifindex && c->ifindex != SP_IFINDEX_LO && (f->flags & SP_FLOW_HOME) &&
+	    !route_names(c)) {
+		c->reason = SP_REASON_INTERFACE;
+		return 0;
+	}
+	if (c->dport == 53 && is_resolver(conf, c->daddr, c->ifindex)) {
 		c->action = SP_ACTION_ALLOW;
 		c->via = SP_VIA_RESOLVER;
 		c->reason = SP_REASON_RESOLVER;
@@ -399,7 +405,7 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 	 * packet hook (f is NULL before): the datagram is judged as a query all the same, and every
 	 * destination that this socket was given was allowed, or it would be tainted.
 	 */
-	if (f && f->asked_port == 53 && !f->tainted && is_resolver(conf, f->asked)) {
+	if (f && f->asked_port == 53 && !f->tainted && is_resolver(conf, f->asked, c->ifindex)) {
 		c->action = SP_ACTION_ALLOW;
 		c->via = SP_VIA_RESOLVER;
 		c->reason = SP_REASON_RESOLVER;
@@ -680,6 +686,8 @@ static __always_inline int drop(struct __sk_buff *skb, struct sp_ctx *c, struct 
 			f->protocol = c->protocol;
 			f->dport = c->dport;
 			addr_copy(f->daddr, c->daddr);
+			if (c->protocol == IPPROTO_UDP && c->ifindex != SP_IFINDEX_LO)
+				flow_interface(f, c->ifindex);
 			if (c->protocol == IPPROTO_UDP)
 				*(volatile __u64 *)&f->settled = settled_word(
 					(struct sp_addr *)c->daddr, c->dport, c->generation);
@@ -1064,7 +1072,7 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 {
 	__u64 settled = flow_word(f), word = 0; /* of what leaves by lo nothing is settled */
 
-	if (c->ifindex != SP_IFINDEX_LO)
+	if (c->ifindex != SP_IFINDEX_LO && (!f->ifindex || f->ifindex == c->ifindex))
 		word = settled_word((struct sp_addr *)c->daddr, c->dport, c->generation);
 	if (!datagram_settled(f, settled, word, c->generation)) {
 		if (!destination(skb, c, f))
@@ -1085,7 +1093,7 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		flow_settle(f, c, SP_FLOW_OPEN);
 		f->renew = c->now + SP_SECOND_NS;
 		/* whose an address of this host is may be another matter at the next datagram */
-		if (word)
+		if (word && flow_interface(f, c->ifindex))
 			*(volatile __u64 *)&f->settled = word;
 	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
 		c->kind = SP_EVENT_CONNECT;
@@ -1192,9 +1200,9 @@ __noinline int fast_datagram(struct __sk_buff *skb, const struct sp_flow *f, __u
 	__u32 len = skb->len, port;
 	__u64 word, settled;
 
-	/* nothing is settled of what leaves by lo, and by which interface each datagram says anew
+	/* nothing is settled of what leaves by lo; and by which interface each datagram says anew
 	 */
-	if (!f || d + 28 > end || skb->ifindex == SP_IFINDEX_LO)
+	if (!f || d + 28 > end || skb->ifindex != f->ifindex)
 		return -1;
 	settled = flow_word(f);
 	if (d[0] == 0x45) {
@@ -1333,6 +1341,7 @@ int sp_ingress(struct __sk_buff *skb)
 	c.dport = c.sport;
 	ctx_start_now(&c, a);
 	c.cookie = bpf_get_socket_cookie(skb);
+	c.ifindex = skb->ifindex;
 	if (c.protocol == IPPROTO_TCP) {
 		if (c.payload_len == 0 || (f->flags & SP_FLOW_RX_LOST))
 			return 1;

@@ -46,7 +46,9 @@
 	16 /* sandboxes that have pieces apart; beyond, slots share them, modulo */
 /* In all, on one CPU. */
 #define SP_SCRATCH_PER_CPU (SP_SCRATCH_GROUPS * SP_SCRATCH_OWN + SP_SCRATCH_SHARED)
-#define SP_TTL_MIN 32 /* lowest hop limit that an inspected packet may carry */
+#define SP_ROUTES_MAX 4096 /* prefixes of one sandbox's routes */
+#define SP_ROUTE_IFS_MAX 7 /* interfaces that one prefix may be reached by */
+#define SP_TTL_MIN 32	   /* lowest hop limit that an inspected packet may carry */
 
 /* ---- decisions ------------------------------------------------------------------------------ */
 
@@ -177,6 +179,7 @@ struct sp_policy_conf {
 	__u64 query_types[4]; /* bit n: query type n (< 256) may be asked; CAA is 257: see below */
 	__u64 query_types_high; /* bit n: query type 256 + n (n < 64) may be asked */
 	struct sp_addr resolvers[SP_RESOLVERS_MAX];
+	__u32 resolver_ifs[SP_RESOLVERS_MAX]; /* of a link-local one: its interface; 0: any */
 	struct sp_prefix private_answers[SP_PRIVATE_MAX];
 };
 
@@ -225,6 +228,24 @@ struct sp_sandbox {
 	__u64 streams;		   /* inspection buffers in use */
 	__u32 serving;		   /* written by user space: SP_SERVES_*, while somebody does */
 	__u32 allowed_events;	   /* likewise: 1 if what is allowed makes a record too */
+	__u32 any_interface;	   /* likewise: SP_ANY_INTERFACE_* */
+	__u32 zero;
+};
+
+/* sp_sandbox.any_interface: the routes of this family say no more than "somewhere" (routes.c) */
+#define SP_ANY_INTERFACE_V4 1u
+#define SP_ANY_INTERFACE_V6 2u
+
+/* Key of the LPM trie of the home network namespace's routes. */
+struct sp_route_key {
+	__u32 prefix;  /* bits of the 128, so 96 + n for IPv4 */
+	__u8 addr[16]; /* IPv4 as v4-mapped */
+};
+
+/* The interfaces that lead there. */
+struct sp_route {
+	__u32 len; /* interfaces; 0: none leads there; more than SP_ROUTE_IFS_MAX: any may */
+	__u32 ifindex[SP_ROUTE_IFS_MAX];
 };
 
 /* ---- what a sandbox has learned ------------------------------------------------------------- */
@@ -279,7 +300,7 @@ struct sp_pending {
 	__u32 acl;
 	__u32 rule;
 	__u32 generation;
-	__u32 zero;
+	__u32 ifindex; /* that it left by */
 };
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -356,8 +377,9 @@ struct sp_request {
 struct sp_host {
 	__u32 abi; /* SP_ABI_VERSION */
 	__u32 cpus;
-	__u64 seed[2]; /* secret of the name hash, drawn when the programs were loaded */
-	__u32 shared_known; /* 1: the programs can tell pages that may still change (bpf/pages.bpf.h) */
+	__u64 seed[2];	    /* secret of the name hash, drawn when the programs were loaded */
+	__u32 shared_known; /* 1: the programs can tell pages that may still change
+			       (bpf/pages.bpf.h) */
 	__u32 zero;
 };
 
@@ -370,10 +392,12 @@ SP_ASSERT_SIZE(struct sp_acl_entry, 16);
 SP_ASSERT_SIZE(struct sp_cidr4, 8);
 SP_ASSERT_SIZE(struct sp_cidr6, 20);
 SP_ASSERT_SIZE(struct sp_prefix, 24);
-SP_ASSERT_SIZE(struct sp_policy_conf, 592);
+SP_ASSERT_SIZE(struct sp_policy_conf, 624);
 SP_ASSERT_SIZE(struct sp_attach, 32);
-SP_ASSERT_SIZE(struct sp_sandbox, 216);
+SP_ASSERT_SIZE(struct sp_sandbox, 224);
 SP_ASSERT_SIZE(struct sp_learned, 192);
+SP_ASSERT_SIZE(struct sp_route_key, 20);
+SP_ASSERT_SIZE(struct sp_route, 32);
 SP_ASSERT_SIZE(struct sp_pair, 24);
 SP_ASSERT_SIZE(struct sp_pair_value, 16);
 SP_ASSERT_SIZE(struct sp_name_text, 272);

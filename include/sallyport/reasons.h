@@ -81,6 +81,7 @@
 	X(SOCKET_FAMILY, "socket_family", "this socket family is denied")                          \
 	X(SOCKET_OPTION, "socket_option", "this option hides what is sent from inspection")        \
 	X(BIND_DNS, "bind_dns", "a sandbox may not serve DNS")                                     \
+	X(INTERFACE, "interface", "no route leads there by this interface")                        \
 	X(SHARED_PAGES, "shared_pages",                                                            \
 	  "sent from pages that can still be written to (sendfile, splice)")                       \
 	/* the product */                                                                          \

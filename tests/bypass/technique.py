@@ -25,6 +25,8 @@ CDN4, CDN6 = "198.18.0.3", "2001:db8:5a11::3"
 EVIL4, EVIL6 = "198.18.0.66", "2001:db8:5a11::66"
 RESOLVER4, RESOLVER6 = "198.18.0.53", "2001:db8:5a11::53"
 EVIL_RESOLVER4, EVIL_RESOLVER6 = "198.18.0.54", "2001:db8:5a11::54"
+# a second link of the client's, to who answers there for every address of the servers; its own addresses on it
+LINK, LINK_SELF4, LINK_SELF6 = "eth1", "192.0.2.1", "2001:db8:11::1"
 SELF4, SELF6 = "198.18.0.1", "2001:db8:5a11::1"
 FIRST_PORT = 20000
 # descriptors that every command inherits: made outside, in the client's network
@@ -44,8 +46,10 @@ class Technique:
         self.index = len(TECHNIQUES)
         self.what = (function.__doc__ or name).strip().split("\n")[0]
         # marker: bytes of t.marker (case does not count); packet: those, or a frame to the target's address and
-        # t.port; word: what the function returns (only where nothing can be seen on any wire)
+        # t.port; far: the bytes, on the second link (in phase "allow": on the first); with far_port=True also a frame
+        # to good.test and t.port there; word: what the function returns (only where nothing can be seen on any wire)
         self.oracle = options.pop("oracle", "packet")
+        self.far_port = options.pop("far_port", False)
         # False: there is no legitimate use to allow; "marker" and "word": the oracle of that phase
         self.allow = options.pop("allow", True)
         self.policy = options.pop("policy", "default")

@@ -957,13 +957,13 @@ static void test_resolv(void **state)
 	assert_int_equal(servers.len, 1);
 	assert_string_equal(servers.text[0], "127.0.0.1");
 	parse("nameserver 10.0.0.1\nnameserver\t2001:DB8::1 # x\n nameserver 9.9.9.9\n"
-	      "nameserverx 1.1.1.1\n;nameserver 2.2.2.2\nnameserver fe80::1%eth0\n"
+	      "nameserverx 1.1.1.1\n;nameserver 2.2.2.2\nnameserver fe80::1%eth0\nnameserver fe80::2\n"
 	      "nameserver 10.0.0.1\nnameserver evil.example\nnameserver 127.1\nnameserver",
 	      &servers);
 	assert_int_equal(servers.len, 4);
 	assert_string_equal(servers.text[0], "10.0.0.1");
 	assert_string_equal(servers.text[1], "2001:db8::1");
-	assert_string_equal(servers.text[2], "fe80::1");
+	assert_string_equal(servers.text[2], "fe80::1%eth0");
 	assert_string_equal(servers.text[3], "127.0.0.1");
 	parse("nameserver 1.0.0.1\nnameserver 1.0.0.2\nnameserver 1.0.0.3\nnameserver 1.0.0.4\n"
 	      "nameserver 1.0.0.5\nnameserver 1.0.0.6\nnameserver 1.0.0.7\nnameserver 1.0.0.8\n"

@@ -10,7 +10,8 @@
 
 #include "resolv.h"
 
-_Static_assert(sizeof(((struct sp_nameservers *)0)->text) / INET6_ADDRSTRLEN == SP_RESOLVERS_MAX,
+_Static_assert(sizeof(((struct sp_nameservers *)0)->text) / (INET6_ADDRSTRLEN + 17) ==
+		       SP_RESOLVERS_MAX,
 	       "as many as a policy can trust");
 
 static void add(struct sp_nameservers *servers, const char *text)
@@ -24,7 +25,7 @@ static void add(struct sp_nameservers *servers, const char *text)
 
 static void parse_address(struct sp_nameservers *servers, char *word)
 {
-	char text[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN], scoped[INET6_ADDRSTRLEN + 17], *scope;
 	struct in_addr v4;
 	struct in6_addr v6;
 
@@ -37,9 +38,19 @@ static void parse_address(struct sp_nameservers *servers, char *word)
 		add(servers, inet_ntop(AF_INET, &v4, text, sizeof(text)));
 		return;
 	}
-	word[strcspn(word, "%")] = '\0'; /* fe80::1%eth0 */
-	if (inet_pton(AF_INET6, word, &v6) == 1)
-		add(servers, inet_ntop(AF_INET6, &v6, text, sizeof(text)));
+	scope = strchr(word, '%'); /* fe80::1%eth0; without it no C library can ask that server */
+	if (scope)
+		*scope++ = '\0';
+	if (inet_pton(AF_INET6, word, &v6) != 1 || !inet_ntop(AF_INET6, &v6, text, sizeof(text)))
+		return;
+	if (!IN6_IS_ADDR_LINKLOCAL(&v6)) {
+		add(servers, text);
+		return;
+	}
+	if (!scope || !*scope || strlen(scope) > 15)
+		return;
+	snprintf(scoped, sizeof(scoped), "%s%%%s", text, scope);
+	add(servers, scoped);
 }
 
 int sp_resolv_parse(FILE *file, struct sp_nameservers *ret_servers)

@@ -12,7 +12,8 @@
 
 struct sp_nameservers {
 	size_t len;
-	char text[8][INET6_ADDRSTRLEN]; /* addresses, without scope; each once */
+	/* addresses, each once; a link-local one with its interface, and none without */
+	char text[8][INET6_ADDRSTRLEN + 17];
 };
 
 /*

@@ -45,6 +45,7 @@
 #include "cgroup.h"
 #include "engine.h"
 #include "inject.h"
+#include "routes.h"
 #include "parse/name.h"
 #include "sockdiag.h"
 #include "walk.h"
@@ -75,6 +76,7 @@ struct sp_box {
 	int epoll;		      /* of both rings and the timer; what sp_box_fd() gives */
 	int timer;		      /* runs while events wait to be taken (EVENTS_WAIT_NS) */
 	struct sp_injector *injector; /* NULL: denied queries fail instead of being answered */
+	struct sp_routes *routes;     /* the home network namespace's, mirrored */
 	struct sp_sockdiag *diag;     /* NULL: denied connections time out soon instead */
 	void (*each)(const struct sp_event *event, void *data); /* during dispatch */
 	void *data;
@@ -401,6 +403,31 @@ static int install_rings(struct sp_box *b, struct sp_error **err)
 	return install(b, SP_MAP_REQUESTS, requests, "requests", err);
 }
 
+/* The mirror of the routes, filled, and watched beside the rings. */
+static int install_routes(struct sp_box *b, struct sp_error **err)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	uint32_t *any = &b->engine->sandboxes[b->slot].any_interface;
+	struct epoll_event event = {.events = EPOLLIN};
+	int fd, own, r;
+
+	fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, NULL, sizeof(struct sp_route_key),
+			    sizeof(struct sp_route), SP_ROUTES_MAX, &opts);
+	if (fd < 0)
+		return no_map(err, "routes");
+	install(b, SP_MAP_ROUTES, fd, "routes", err);
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (own < 0)
+		return no_map(err, "routes");
+	r = sp_routes_open(own, any, &b->routes);
+	if (r < 0)
+		return sp_error_set(err, r, "cannot read the routes: %s", strerror(-r));
+	event.data.ptr = b->routes;
+	if (epoll_ctl(b->epoll, EPOLL_CTL_ADD, sp_routes_fd(b->routes), &event) < 0)
+		return sp_error_set(err, -errno, "cannot watch the routes: %s", strerror(errno));
+	return 0;
+}
+
 static int install_state(struct sp_box *b, struct sp_error **err)
 {
 	int r;
@@ -418,7 +445,9 @@ static int install_state(struct sp_box *b, struct sp_error **err)
 	if (r == 0)
 		r = install_hash(b, SP_MAP_PENDING, sizeof(struct sp_pending_key),
 				 sizeof(struct sp_pending), SP_PENDING_MAX, "pending queries", err);
-	return r == 0 ? install_rings(b, err) : r;
+	if (r == 0)
+		r = install_rings(b, err);
+	return r == 0 ? install_routes(b, err) : r;
 }
 
 /* ---- dns.static ----------------------------------------------------------------------------- */
@@ -1028,7 +1057,7 @@ static int dispatch(struct sp_box *b, void (*each)(const struct sp_event *event,
 		    void *data, bool now)
 {
 	const struct itimerspec wait = {.it_value.tv_nsec = EVENTS_WAIT_NS};
-	struct epoll_event ready[3];
+	struct epoll_event ready[4];
 	uint64_t expired;
 	int r, len;
 
@@ -1036,11 +1065,13 @@ static int dispatch(struct sp_box *b, void (*each)(const struct sp_event *event,
 	b->data = data;
 	b->count = 0;
 	r = ring_buffer__consume(b->requests);
-	len = epoll_wait(b->epoll, ready, 3, 0);
+	len = epoll_wait(b->epoll, ready, 4, 0);
 	for (int i = 0; i < len; i++) {
 		/* the first event since events were taken: they are taken when the timer has run */
 		if (ready[i].data.ptr == b->events && timerfd_settime(b->timer, 0, &wait, NULL) < 0)
 			now = true;
+		if (ready[i].data.ptr == b->routes)
+			sp_routes_dispatch(b->routes); /* failing, the map stays as it was */
 		if (ready[i].data.ptr == &b->timer &&
 		    read(b->timer, &expired, sizeof(expired)) == sizeof(expired))
 			now = true;
@@ -1135,6 +1166,7 @@ void sp_box_close(struct sp_box *b, bool kill_left)
 	sp_sockdiag_close(b->diag);
 	ring_buffer__free(b->requests);
 	ring_buffer__free(b->events);
+	sp_routes_close(b->routes);
 	if (b->epoll >= 0)
 		close(b->epoll);
 	if (b->timer >= 0)

@@ -63,6 +63,7 @@ static const char *const map_names[SP_MAPS] = {
 	[SP_MAP_LEARNED_PAIRS] = "learned_pairs",
 	[SP_MAP_LEARNED_NAMES] = "learned_names",
 	[SP_MAP_PENDING] = "pending",
+	[SP_MAP_ROUTES] = "routes",
 	[SP_MAP_EVENTS] = "events",
 	[SP_MAP_REQUESTS] = "requests",
 };

@@ -16,6 +16,7 @@
  * whatever the policy, or the policy is refused.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -1015,10 +1016,19 @@ static void fill_conf(const struct sp_policy *policy, struct sp_policy_conf *con
 	conf->max_ttl = policy->max_ttl;
 	memcpy(conf->query_types, policy->query_types, sizeof(conf->query_types));
 	conf->query_types_high = policy->query_types_high;
-	for (size_t i = 0; i < policy->resolvers_len; i++)
-		if (!policy->resolvers[i].system)
-			memcpy(conf->resolvers[conf->resolvers_len++].addr,
-			       policy->resolvers[i].addr, 16);
+	for (size_t i = 0; i < policy->resolvers_len; i++) {
+		const struct sp_resolver *resolver = &policy->resolvers[i];
+
+		if (resolver->system)
+			continue;
+		if (resolver->interface[0]) {
+			unsigned int index = if_nametoindex(resolver->interface);
+
+			/* one that is not there is no packet's */
+			conf->resolver_ifs[conf->resolvers_len] = index ? index : UINT32_MAX;
+		}
+		memcpy(conf->resolvers[conf->resolvers_len++].addr, resolver->addr, 16);
+	}
 	conf->private_len = policy->private_len;
 	memcpy(conf->private_answers, policy->private_answers, sizeof(conf->private_answers));
 }

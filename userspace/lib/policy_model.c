@@ -690,17 +690,31 @@ int sp_policy_set_mode(struct sp_policy *policy, const char *value, struct sp_er
 int sp_policy_add_resolver(struct sp_policy *policy, const char *text, struct sp_error **err)
 {
 	struct sp_resolver resolver = {.system = strcmp(text, "system") == 0};
+	const char *scope = strchr(text, '%');
+	char address[64] = "";
+	bool link_local;
 	uint8_t prefix;
 	int r;
 
 	if (!resolver.system) {
-		r = sp_prefix_parse(text, true, resolver.addr, &prefix, err);
+		snprintf(address, sizeof(address), "%.*s",
+			 scope ? (int)(scope - text) : (int)sizeof(address) - 1, text);
+		r = sp_prefix_parse(scope ? address : text, true, resolver.addr, &prefix, err);
 		if (r < 0)
 			return sp_error_wrap(err, r, "a resolver is an IP address or \"system\"");
+		link_local = resolver.addr[0] == 0xfe && (resolver.addr[1] & 0xc0) == 0x80;
+		if (link_local != !!scope ||
+		    (scope && (!scope[1] || strlen(scope + 1) >= sizeof(resolver.interface))))
+			return sp_error_set(err, -EINVAL,
+					    "a link-local resolver, and no other, has an "
+					    "interface: fe80::53%%eth0");
+		if (scope)
+			snprintf(resolver.interface, sizeof(resolver.interface), "%s", scope + 1);
 	}
 	for (size_t i = 0; i < policy->resolvers_len; i++)
 		if (policy->resolvers[i].system == resolver.system &&
-		    memcmp(policy->resolvers[i].addr, resolver.addr, 16) == 0)
+		    memcmp(policy->resolvers[i].addr, resolver.addr, 16) == 0 &&
+		    strcmp(policy->resolvers[i].interface, resolver.interface) == 0)
 			return 0;
 	if (policy->resolvers_len == SP_RESOLVERS_MAX)
 		return sp_error_set(err, -EINVAL, "more than %d resolvers", SP_RESOLVERS_MAX);

@@ -191,6 +191,7 @@ enum sp_approvals { SP_APPROVALS_BELOW_DENY = 0, SP_APPROVALS_OVERRIDE = 1 };
 struct sp_resolver {
 	bool system; /* the word, not yet replaced */
 	uint8_t addr[16];
+	char interface[16]; /* of a link-local address, which says nothing without; else empty */
 };
 
 struct sp_static {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * sockdiag.c - finding and destroying sockets of other processes. The only file of the library that
- * sees netlink.
+ * sockdiag.c - finding and destroying sockets of other processes.
  *
  * How a socket is found. The kernel looks up the ends of a SOCK_DESTROY request as it would look up
  * the receiver of a packet (inet_diag_find_one_icsk(), udp_diag_destroy()). From that follow three
