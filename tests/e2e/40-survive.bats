@@ -52,9 +52,9 @@ descendants() {
 	run outside curl -sS -k -m 5 "https://$EVIL4/"
 	[[ $status -eq 0 ]]
 
+	child=$(command_of "$pid")
 	kill -KILL "$pid"
 	wait "$pid" || true
-	child=$(<"$d/child.pid")
 	kill -0 "$child" || fail "the command ended with sallyport"
 	local queries
 	queries=$(queries_at_R evil.test)
@@ -134,7 +134,7 @@ descendants() {
 	pid=$!
 	echo "$pid" >"$d/sallyport.pid"
 	wait_for_file "$d/child.pid" 20
-	child=$(<"$d/child.pid")
+	child=$(command_of "$pid")
 	# Without its process, nothing resets what was denied.
 	kill -KILL "$pid"
 	wait "$pid" || true

@@ -99,12 +99,12 @@ foreign_denied() { # tcp|udp ADDRESS
 	echo '{ "version": 1, "inbound": "deny", "rules": [] }' >"$d/deny.json"
 	for POLICY in "--quiet" "--policy=$d/deny.json"; do
 		rm -f "$d/in.ready"
-		lab exec "$LAB" timeout $((30 * SLOW)) "$SALLYPORT" run "$POLICY" -- \
+		"$TOP/scripts/lab" exec "$LAB" timeout $((30 * SLOW)) "$SALLYPORT" run "$POLICY" -- \
 			timeout $((20 * SLOW)) "$PYTHON" "$E2E/clients/listen.py" "$d/in" 198.18.0.1 >/dev/null 2>&1 3>&- &
 		pid=$!
 		wait_for_file "$d/in.ready" 20
 		run lab serve "$LAB" "$PYTHON" "$E2E/clients/net.py" tcp 198.18.0.1 7777
-		kill "$pid" "$(<"$d/in.self")" 2>/dev/null || true
+		kill "$pid" # timeout, which tells sallyport, which tells the command
 		wait "$pid" || true
 		if [[ $POLICY == --quiet ]]; then
 			[[ $status -eq 0 ]] || fail "inbound is not answered"

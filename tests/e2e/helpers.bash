@@ -277,3 +277,10 @@ wait_for_file() { # FILE [SECONDS]
 	done
 	fail "no $1"
 }
+
+command_of() { # PID of a `sallyport run`: the command's, as the host knows it (its own PID namespace has another)
+	local child
+	for child in $(cat /proc/"$1"/task/*/children); do
+		[[ $(<"/proc/$child/comm") == sallyport-init ]] || echo "$child"
+	done
+}

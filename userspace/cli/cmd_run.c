@@ -57,7 +57,7 @@ struct options {
 	const char *policy, *mode, *default_action, *events, *user;
 	const char **allow, **deny, **resolvers;
 	size_t allow_len, deny_len, resolvers_len;
-	bool json, quiet, keep_caps, keep_families, keep_sendfile, kill_left;
+	bool json, quiet, keep_caps, keep_families, keep_sendfile, kill_left, landlock;
 	uint64_t events_rate, events_size;
 	struct sp_shares shares;
 	char **command;
@@ -121,6 +121,9 @@ static const char *const run_usage =
 	"...);\n"
 	"                           may be repeated; \"--share help\" lists the names\n"
 	"      --hide-sockets       does nothing: it is the default\n"
+	"      --landlock           below Linux 6.12, too: processes outside cannot be traced, at "
+	"the\n"
+	"                           price of mount() (bwrap and unshare -m then fail)\n"
 	"      --kill-left          kill what COMMAND leaves running; otherwise it goes on, "
 	"enforced\n"
 	"  -h, --help               this text\n"
@@ -142,6 +145,7 @@ enum {
 	OPTION_SHARE,
 	OPTION_EVENTS_RATE,
 	OPTION_EVENTS_SIZE,
+	OPTION_LANDLOCK,
 	OPTION_KILL_LEFT,
 };
 
@@ -163,6 +167,7 @@ static const struct option long_options[] = {
 	{"keep-sendfile", no_argument, NULL, OPTION_KEEP_SENDFILE},
 	{"hide-sockets", no_argument, NULL, OPTION_HIDE_SOCKETS},
 	{"share", required_argument, NULL, OPTION_SHARE},
+	{"landlock", no_argument, NULL, OPTION_LANDLOCK},
 	{"kill-left", no_argument, NULL, OPTION_KILL_LEFT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -317,6 +322,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return -1;
 			}
 			r = share(&o->shares, optarg);
+			break;
+		case OPTION_LANDLOCK:
+			o->landlock = true;
 			break;
 		case OPTION_KILL_LEFT:
 			o->kill_left = true;
@@ -1115,6 +1123,24 @@ static int find_hidden(struct run *run, const struct sp_identity *identity,
 	return 0;
 }
 
+/*
+ * bwrap as root counts on CAP_SYS_ADMIN, and where it makes a user namespace the kernel refuses it
+ * a /proc, since a part of ours is read-only. It says no more than "Operation not permitted".
+ */
+static void warn_bwrap(const struct run *run, const struct sp_launch *launch)
+{
+	const char *command = run->options.command[0], *base = strrchr(command, '/');
+	uid_t uid = launch->identity->change ? launch->identity->uid : getuid();
+
+	base = base ? base + 1 : command;
+	if (uid || !launch->enforce || launch->keep_caps || run->options.quiet ||
+	    (strcmp(base, "bwrap") != 0 && strcmp(base, "srt") != 0))
+		return;
+	sp_cli_warn("%s as root needs a capability that is taken from the command: start it as "
+		    "another user (--user)",
+		    base);
+}
+
 static int start(struct run *run, const struct sp_identity *identity, struct sp_error **err)
 {
 	struct sp_hide_list hide = {0};
@@ -1125,6 +1151,7 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 		.keep_caps = run->options.keep_caps,
 		.keep_families = run->options.keep_families,
 		.refuse_pages = !sp_engine_knows_shared(run->engine) && !run->options.keep_sendfile,
+		.landlock = run->options.landlock,
 		.share_pids = run->options.shares.pids,
 		.share_abstract = sp_shares_abstract(&run->options.shares),
 		.hide = &hide,
@@ -1149,6 +1176,7 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 	r = find_hidden(run, identity, &hide, err);
 	if (r)
 		return SP_EXIT_HOST;
+	warn_bwrap(run, &launch);
 	r = sp_launch_start(&launch, &launched, err);
 	sp_hide_list_free(&hide);
 	run->child = launched.pid;

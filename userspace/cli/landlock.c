@@ -65,8 +65,10 @@ int sp_landlock_restrict(bool abstract, bool signals, bool old)
 	/* A kernel takes a longer structure only if what it does not know is 0. */
 	size_t size = sizeof(attr);
 
+	/* A domain needs a scope, or there is none: with both given back signals stay scoped. */
 	if (abi >= SP_LANDLOCK_SCOPES)
-		attr.scope = (abstract ? SCOPE_ABSTRACT_UNIX : 0) | (signals ? SCOPE_SIGNAL : 0);
+		attr.scope = (abstract ? SCOPE_ABSTRACT_UNIX : 0) |
+			     (signals || !abstract ? SCOPE_SIGNAL : 0);
 	else if (abi && old)
 		attr.fs = ACCESS_FS_MAKE_BLOCK | (abi >= 2 ? ACCESS_FS_REFER : 0);
 	if (!attr.scope && !attr.fs)

@@ -15,8 +15,8 @@ int sp_landlock_abi(void);
 
 /*
  * Puts the caller, who must have no_new_privs set, into a domain of its own. `abstract`, `signals`:
- * which scopes. `old`: on ABI 1 to 5, too, at the price of mount(). 1: done; 0: not on this kernel,
- * or nothing was left to ask for; -errno.
+ * which scopes (never neither). `old`: on ABI 1 to 5, too, at the price of mount(). 1: done; 0: not
+ * on this kernel, or nothing was left to ask for; -errno.
  */
 int sp_landlock_restrict(bool abstract, bool signals, bool old);
 

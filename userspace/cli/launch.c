@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* clang-format off: the table of stages is prose */
 /*
  * launch.c - from a privileged parent to a command that can only use the network through sockets
  * that the kernel programs see.
@@ -12,15 +13,19 @@
  * through the stages in order; the first that fails is reported to the parent over a pipe (stage,
  * errno) and the child exits without exec: a sandbox starts whole or not at all.
  *
- *  place         The child is born in the cgroup (CLONE_INTO_CGROUP), or is moved there by the
- *                parent and then told to go on. It looks for itself in cgroup.procs. It must not
- *                do anything of the caller's before that, and must not go on when the parent died
- *                first. There is no PR_SET_PDEATHSIG: once started, the command and its
- *                enforcement outlive the parent.
- *  descriptors   Everything from 3 up is closed but the report pipe, which closes on exec: a socket
- *                made before the join is attributed to the caller's cgroup for ever (threats.md
- * B1). 0, 1 and 2 are checked by the parent, sp_launch_check_standard(). mounts        A private
- * mount namespace, in which
+ *  pids          A PID namespace, with an init of ours, and the child beside that init (pids.c):
+ * for a root command, and for a user's where `landlock` below is not to be had. Whom the command
+ * cannot name it cannot go through: /proc/PID/root, cwd, fd, mem, pidfd_getfd and ptrace ask only
+ * whether one may trace the process, and root can take on the uid of any (setfsuid): from there a
+ * cgroup.procs can be written and the pins removed (B11). It must not change whose child the
+ * command is: status and job control are the kernel's. --share pids leaves it out. place The child
+ * is born in the cgroup (CLONE_INTO_CGROUP), or is moved there by the parent and then told to go
+ * on. It looks for itself in cgroup.procs. It must not do anything of the caller's before that, and
+ * must not go on when the parent died first. There is no PR_SET_PDEATHSIG: once started, the
+ * command and its enforcement outlive the parent. descriptors   Everything from 3 up is closed but
+ * the report pipe, which closes on exec: a socket made before the join is attributed to the
+ * caller's cgroup for ever (B1). 0, 1 and 2 are checked by the parent, sp_launch_check_standard().
+ *  mounts        A private mount namespace, in which
  *                 - sockets that answer host names without DNS are covered, so look-ups use DNS,
  *                   where they can be decided and can teach (B5); container and bus sockets by
  *                   option (B4). Where a daemon has a directory of its own, the directory is
@@ -41,24 +46,33 @@
  *                rule) ambient. Below uid 0 nothing is left to drop as a rule; root keeps what
  *                installing packages takes.
  *  privileges    no_new_privs: set-uid programs and file capabilities give nothing back.
+ *  landlock      A domain of the command's own (landlock.c): no process outside may be traced, nor
+ *                what asks the same question; none be signalled, none reached by an abstract UNIX
+ *                socket. Only scopes, on ABI 6 (Linux 6.12): with any right on files handled,
+ *                mount() would be refused, and bwrap, unshare -m and container engines with it.
+ *                --landlock asks for that on ABI 1 to 5. After `privileges`, which it needs.
  *  filter        seccomp: socket families, io_uring, foreign system call ABIs, bpf(), clone3()
  *                (a child in another cgroup), and the two terminal ioctls that type into the
  *                caller's shell; before Linux 6.2 also sendfile(), splice(), vmsplice(), tee().
- * Late, since it forbids what earlier stages may need. verify        Looks at the result as the
- * kernel reports it, and refuses to go on if a stage did not do what its return value said.
+ *                Late, since it forbids what earlier stages may need.
+ *  verify        Looks at the result as the kernel reports it, and refuses to go on if a stage did
+ *                not do what its return value said.
  *  environment   HOME, USER, LOGNAME, SHELL of the new user. Signal mask, dispositions and limits
  *                as sallyport found them.
  *  exec          execvp, as the target user: what that user cannot execute is not found by root.
  *
  * Under audit_only nothing may be blocked: only place, mounts (only what DNS answers alike; a
- * failure is a warning), user, environment and exec are walked.
+ * failure is a warning), user, environment and exec are walked. No PID namespace and no domain
+ * either: both refuse what the command would be let do.
  *
  * The child never changes its session or process group: the terminal stays the command's.
  *
- * Known limits, which SECURITY.md repeats: a process of the same user outside the sandbox can be
- * traced or its files written, and a root sandbox can write the host's files. `--user` with a user
- * of its own shuts both.
+ * Known limits, which SECURITY.md repeats: files that a process of the same user outside reads can
+ * be written, and a root sandbox can write the host's files. `--user` with a user of its own shuts
+ * both. Below Landlock ABI 6 abstract UNIX sockets stay in reach: they belong to the network
+ * namespace.
  */
+/* clang-format on */
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
