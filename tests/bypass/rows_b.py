@@ -406,26 +406,34 @@ def abstract(t):
     ask_unix(t, f"\0sp-bypass-{t.marker.decode()}")
 
 
-def private_run(path):
-    """A beside: `run` started where `path` is a daemon's directory with a socket; that is asked for the marker."""
+def private_run(path, directory=None, more="", ask=None):
+    """A beside: `run` started where `path` is a daemon's directory with a socket; that is asked for the marker.
+
+    `path` may depend on t. directory(harness, t): the directory, and what ends it; else a new one. `more` is done
+    before `run`, in its mount namespace, where $daemon is that directory; `ask`: the socket is asked by this path.
+    """
     def beside(harness, t):
-        directory = f"{harness.directory}/daemon-{t.port}"
-        os.makedirs(directory, exist_ok=True)
-        server = serving(lambda t: f"{directory}/socket", forward)(harness, t)
+        where = path(t) if callable(path) else path
+        daemon, ended = directory(harness, t) if directory else (f"{harness.directory}/daemon-{t.port}", None)
+        os.makedirs(daemon, exist_ok=True)
+        server = serving(lambda t: f"{daemon}/socket", forward)(harness, t)
         next(server)
-        program = (f"import socket; print('tried', flush=True); s = socket.socket(1, 1); s.connect('{path}/socket'); "
+        asked = ask.replace("$daemon", daemon) if ask else f"{where}/socket"
+        program = (f"import socket; print('tried', flush=True); s = socket.socket(1, 1); s.connect('{asked}'); "
                    f"s.send({t.marker!r}); s.recv(1)")
         command = harness.sandboxed(t, [PYTHON, "-c", program])
         # a /run with that directory in it: everything that is there, and it
-        script = (f'new=$(mktemp -d) && mount -t tmpfs tmpfs "$new" && for d in /run/*; do '
+        script = (f'daemon={daemon}; new=$(mktemp -d) && mount -t tmpfs tmpfs "$new" && for d in /run/*; do '
                   f'if [ -d "$d" ] && [ ! -L "$d" ]; then mkdir "$new/${{d#/run/}}"; '
                   f'mount --rbind "$d" "$new/${{d#/run/}}"; fi; done; '
-                  f'mkdir -p "$new{path[4:]}" && mount --bind {directory} "$new{path[4:]}" && '
-                  f'mount --rbind "$new" /run && exec "$@"')
+                  f'mkdir -p "$new{where[4:]}" && mount --bind "$daemon" "$new{where[4:]}" && '
+                  f'mount --rbind "$new" /run && {more or ":"} && exec "$@"')
         command[3:3] = ["sh", "-c", script, "sh"]
         harness.run_sandboxed(t, command, "tried")
         yield
         next(server, None)
+        if ended:
+            ended()
 
     return beside
 
@@ -444,6 +452,156 @@ def ask_resolved(_):
 @technique("B5", "avahi", oracle="marker", allow=False, beside=private_run("/run/avahi-daemon"))
 def ask_avahi(_):
     """avahi's socket, which asks the local network"""
+
+
+# ---- B12: what starts programs, or opens connections, for others --------------------------------
+
+
+@technique("B12", "system-bus", oracle="marker", allow=False, beside=private_run("/run/dbus"))
+def system_bus(_):
+    """the system bus"""
+
+
+@technique("B12", "user-manager", oracle="marker", allow=False,
+           beside=private_run(lambda t: f"/run/user/{'0' if t.user == 'root' else t.user}/systemd"))
+def user_manager(_):
+    """the private socket of the user's systemd, which starts units"""
+
+
+@technique("B12", "containerd", oracle="marker", allow=False, beside=private_run("/run/containerd"))
+def containerd(_):
+    """containerd, which starts containers"""
+
+
+@technique("B12", "libvirt", oracle="marker", allow=False, beside=private_run("/run/libvirt"))
+def libvirt(_):
+    """libvirt, which starts machines"""
+
+
+ELSEWHERE = 'mkdir -p /run/elsewhere && mount --bind "$daemon" /run/elsewhere'
+ALONE = ': >/run/alone && mount --bind "$daemon/socket" /run/alone'
+
+
+@technique("B12", "other-mount", oracle="marker", allow=False,
+           beside=private_run("/run/dbus", more=ELSEWHERE, ask="/run/elsewhere/socket"))
+def other_mount(_):
+    """the system bus, by a bind mount of its directory elsewhere"""
+
+
+@technique("B12", "socket-mount", oracle="marker", allow=False,
+           beside=private_run("/run/dbus", more=ALONE, ask="/run/alone"))
+def socket_mount(_):
+    """the system bus, by a bind mount of the socket itself"""
+
+
+@technique("B12", "as-it-was", oracle="marker", allow=False, beside=private_run("/run/dbus", ask="$daemon/socket"))
+def as_it_was(_):
+    """the system bus, by the path that was mounted at /run/dbus"""
+
+
+def with_link(harness, t):
+    """A file system with a daemon's directory, and a second name of its socket beside that."""
+    top = f"{harness.directory}/links-{t.port}"
+    os.makedirs(top, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", top], check=True)
+    for name in ("daemon", "beside"):
+        os.mkdir(f"{top}/{name}")
+
+    def ended():
+        subprocess.run(["umount", "-l", top], check=True)
+
+    return f"{top}/daemon", ended
+
+
+@technique("B12", "hard-link", oracle="marker", allow=False,
+           beside=private_run("/run/dbus", directory=with_link, more='ln "$daemon/socket" "$daemon/../beside/linked"',
+                              ask="$daemon/../beside/linked"))
+def hard_link(_):
+    """the system bus, by another name of its socket (a hard link)"""
+
+
+HOLD = """
+import ctypes, sys, time
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode())
+print("named", flush=True)
+time.sleep(600)
+"""
+
+
+def held_by(comm):
+    """A beside: a socket in no known place, which a process of that name holds."""
+    def beside(harness, t):
+        where = f"{t.directory}/held-{t.port}"
+        listener = listen_unix(harness, where)
+        holder = subprocess.Popen([PYTHON, "-c", HOLD, comm], pass_fds=[listener.fileno()], stdout=subprocess.PIPE)
+        holder.stdout.readline()
+
+        def serve():
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                    forward(harness, t, connection)
+                    connection.close()
+                except OSError:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+        holder.kill()
+        holder.wait()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        os.unlink(where)
+
+    return beside
+
+
+def held(name, comm, what):
+    def ask(t):
+        ask_unix(t, f"{t.directory}/held-{t.port}")
+    ask.__doc__ = f"{what}, wherever its socket is: held by a process that is called {comm}"
+    technique("B12", name, allow=False, beside=held_by(comm))(ask)
+
+
+held("bus-anywhere", "dbus-daemon", "a bus")
+held("engine-anywhere", "dockerd", "a container engine")
+held("tmux", "tmux: server", "tmux, which types into other terminals")
+held("display", "Xwayland", "a display, where a client types into other windows")
+held("forwarded-agent", "sshd-session", "an ssh agent that sshd forwards to another machine")
+held("ssh-master", "ssh", "the master connection of ssh, which forwards ports")
+
+
+# ---- B14: files that root writes -----------------------------------------------------------------
+
+
+def events_by_link(harness, t):
+    """What root appends to by a link of the command's hand, something outside sends on (or runs)."""
+    directory, target = f"{harness.directory}/events-{t.port}-{t.user}-{t.phase}", f"{harness.directory}/target-{t.port}"
+    with open(target, "w") as file:
+        os.chmod(target, 0o600)
+        file.write("")
+    os.makedirs(directory, exist_ok=True)
+    os.symlink(target, f"{directory}/link")
+    if t.user != "root":
+        os.chown(directory, int(t.user), int(t.user))
+    program = (f"import ctypes, socket; ctypes.CDLL(None).prctl(15, {t.marker!r}); "
+               f"socket.socket(2, 2).sendto(b'x', ({t.host4!r}, 9))")
+    if t.phase == "outside":
+        command = ["sh", "-c", 'echo "$1" >>"$2"', "sh", t.marker.decode(), f"{directory}/link"]
+    else:
+        command = harness.sandboxed(t, [PYTHON, "-c", program], "--events", f"{directory}/link")
+    harness.run_sandboxed(t, command, "is a link")
+    with open(target, "rb") as file, harness.socket_in_client() as sock:
+        content = file.read()
+        if t.marker in content:
+            sock.sendto(t.marker, (t.host4, t.port))
+    os.unlink(f"{directory}/link")
+    yield
+
+
+@technique("B14", "events-link", allow=False, oracle="marker", beside=events_by_link)
+def events_link(_):
+    """`--events FILE`, where the command has put a link to a file of root's in place of FILE"""
 
 
 # ---- B6: services of the host --------------------------------------------------------------------

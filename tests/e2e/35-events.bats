@@ -50,23 +50,32 @@ print($2)" "$1"
 	echo before >"$target"
 	ln -s "$target" "$OWN/link"
 	ln -s "$DIR/none" "$OWN/dangling"
-	# As root, links and all, each of these could be written to.
+	# As root, links and all, each of these could be written to. It is no place of root's alone.
+	chmod 1777 "$DIR"
 	run -2 as_user --events "$OWN/link" -- true
 	[[ $output == *"$OWN/link is a link"* ]] || fail "not said: $output"
 	run -2 as_user --events "$OWN/dangling" -- true
 	[[ ! -e $DIR/none ]] || fail "made through a link"
-	run -2 as_user --events "$target" -- true
+	mkdir "$OWN/theirs"
+	chown $USER_ID "$OWN/theirs"
+	chmod 555 "$OWN/theirs"
+	run -2 as_user --events "$OWN/theirs/new" -- true
 	[[ $output == *"Permission denied for user $USER_ID"* ]] || fail "not said: $output"
-	run -2 as_user --events "$DIR/new" -- true
-	[[ ! -e $DIR/new ]] || fail "made as root"
+	[[ ! -e $OWN/theirs/new ]] || fail "made as root"
 	[[ $(cat "$target") == before ]] || fail "written to"
 	# A link in place of a directory leads where the user may go.
-	ln -s "$DIR" "$OWN/dir"
+	mkdir "$DIR/roots"
+	ln -s "$DIR/roots" "$OWN/dir"
 	run -2 as_user --events "$OWN/dir/new" -- true
-	[[ ! -e $DIR/new ]] || fail "made as root, through a directory"
+	[[ ! -e $DIR/roots/new ]] || fail "made as root, through a directory"
 	run -0 as_user --events "$OWN/file" -- "$PYTHON" -c "$(connect 1)"
 	[[ $(stat -c %u:%h "$OWN/file") == $USER_ID:1 ]] || fail "not theirs"
 	[[ $(events_say "$OWN/file" 'real[0]["verdict"]') == denied ]] || fail "no event"
+	# In a place of root's alone, root makes it, and the command cannot change it.
+	run as_user --events "$DIR/roots/new" -- sh -c '"$1" -c "$2"; : >"$3"' \
+		sh "$PYTHON" "$(connect 1)" "$DIR/roots/new"
+	[[ $(stat -c %u "$DIR/roots/new") == 0 ]] || fail "not root's"
+	[[ $(events_say "$DIR/roots/new" 'real[0]["verdict"]') == denied ]] || fail "no event"
 	# What root gives by redirection is root's to give.
 	run -0 as_user --quiet --events - -- "$PYTHON" -c "$(connect 1)" >"$target"
 	[[ $output == *'"verdict":"denied"'* ]] || fail "nothing on standard output"

@@ -365,12 +365,20 @@ struct held {
 	unsigned long inode; /* of the socket, not of its file */
 	const struct sp_helper *helper;
 	pid_t pid;
-	ino_t netns; /* /proc/net/unix has the sockets of one */
+};
+
+/* A network namespace, through a process that is in it: /proc/PID/net/unix has the sockets of one.
+ */
+struct seen_netns {
+	ino_t ino;
+	pid_t pid; /* 0: this one */
 };
 
 struct held_list {
 	struct held *held;
 	size_t len;
+	struct seen_netns *netns;
+	size_t netns_len;
 };
 
 static bool comm_is(const char *comm, const char *pattern)
@@ -404,21 +412,40 @@ static const struct sp_helper *helper_of(pid_t pid)
 	return NULL;
 }
 
+static int see_netns(struct held_list *list, pid_t pid)
+{
+	struct seen_netns *more;
+	char path[64];
+	struct stat st;
+
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	else
+		snprintf(path, sizeof(path), "/proc/self/ns/net");
+	if (stat(path, &st))
+		return 0; /* it has ended */
+	for (size_t i = 0; i < list->netns_len; i++)
+		if (list->netns[i].ino == st.st_ino)
+			return 0;
+	more = reallocarray(list->netns, list->netns_len + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	list->netns = more;
+	list->netns[list->netns_len++] = (struct seen_netns){.ino = st.st_ino, .pid = pid};
+	return 0;
+}
+
 static int add_held(struct held_list *list, pid_t pid, const struct sp_helper *helper)
 {
 	char path[64], target[64];
 	struct dirent *entry;
-	struct stat st;
-	int r = 0;
+	int r = see_netns(list, pid);
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	if (stat(path, &st))
-		return 0; /* it has ended */
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
 	while (!r && dir && (entry = readdir(dir))) {
-		struct held held = {.helper = helper, .pid = pid, .netns = st.st_ino}, *more;
+		struct held held = {.helper = helper, .pid = pid}, *more;
 		ssize_t len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
 
 		if (len <= 0)
@@ -435,15 +462,6 @@ static int add_held(struct held_list *list, pid_t pid, const struct sp_helper *h
 	if (dir)
 		closedir(dir);
 	return r;
-}
-
-static int by_netns_then_inode(const void *a, const void *b)
-{
-	const struct held *x = a, *y = b;
-
-	if (x->netns != y->netns)
-		return x->netns < y->netns ? -1 : 1;
-	return x->inode < y->inode ? -1 : x->inode > y->inode;
 }
 
 static int by_inode(const void *a, const void *b)
@@ -474,15 +492,21 @@ static int add_bound(struct find *find, const struct held *held, const char *bou
 	return r;
 }
 
-/* The sockets of one network namespace, through a process that is in it. */
-static int add_netns(struct find *find, const struct held *held, size_t len)
+/*
+ * The held sockets of one network namespace. Whose it is does not matter: a socket may have been
+ * made in another than its holder is in.
+ */
+static int add_netns(struct find *find, const struct held_list *list, pid_t pid)
 {
 	char path[64], *line = NULL;
 	size_t size = 0;
 	FILE *file;
 	int r = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/net/unix", held->pid);
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/net/unix", pid);
+	else
+		snprintf(path, sizeof(path), "/proc/self/net/unix");
 	file = fopen(path, "re");
 	while (!r && file && getline(&line, &size, file) > 0) {
 		struct held key = {0}, *known;
@@ -493,7 +517,7 @@ static int add_netns(struct find *find, const struct held *held, size_t len)
 		    !line[at] || line[at] == '@')
 			continue;
 		line[strcspn(line, "\n")] = '\0';
-		known = bsearch(&key, held, len, sizeof(*held), by_inode);
+		known = bsearch(&key, list->held, list->len, sizeof(key), by_inode);
 		if (known && line[at])
 			r = add_bound(find, known, line + at);
 	}
@@ -519,13 +543,13 @@ static int add_processes(struct find *find)
 	}
 	if (proc)
 		closedir(proc);
-	if (list.len)
-		qsort(list.held, list.len, sizeof(*list.held), by_netns_then_inode);
-	for (size_t i = 0, next; i < list.len && !r; i = next) {
-		for (next = i; next < list.len && list.held[next].netns == list.held[i].netns;)
-			next++;
-		r = add_netns(find, &list.held[i], next - i);
+	if (!r && list.len) {
+		qsort(list.held, list.len, sizeof(*list.held), by_inode);
+		r = see_netns(&list, 0);
+		for (size_t i = 0; i < list.netns_len && !r; i++)
+			r = add_netns(find, &list, list.netns[i].pid);
 	}
+	free(list.netns);
 	free(list.held);
 	return r;
 }

@@ -172,6 +172,47 @@ static int open_as(const char *path, const struct sp_identity *identity)
 	return r;
 }
 
+/*
+ * Root's own place: nobody else can put a link, or another file, anywhere on the way. There root
+ * may open it, and a record that the command cannot change belongs there.
+ */
+static bool is_roots_place(const char *path)
+{
+	char at[PATH_MAX];
+	struct stat st;
+	bool missing = false; /* the file is to be made */
+
+	if (*path == '/') {
+		if (snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at))
+			return false;
+	} else {
+		char here[PATH_MAX];
+
+		if (!getcwd(here, sizeof(here)) ||
+		    snprintf(at, sizeof(at), "%s/%s", here, path) >= (int)sizeof(at))
+			return false;
+	}
+	for (bool last = true;; last = false) {
+		char *slash = strrchr(at, '/');
+
+		if (lstat(*at ? at : "/", &st)) {
+			if (!last || errno != ENOENT)
+				return false;
+			missing = true;
+		} else {
+			if (st.st_uid || !(last ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode)))
+				return false;
+			/* A sticky directory (/tmp) keeps what is root's and there. */
+			if (!last && (st.st_mode & 022) && (missing || !(st.st_mode & S_ISVTX)))
+				return false;
+			missing = missing && last;
+		}
+		if (!slash)
+			return true;
+		*slash = '\0';
+	}
+}
+
 /* Is it a place that lines belong to? 0, or -errno with a word in `ret_why`. */
 static int check_kind(int fd, const char **ret_why)
 {
@@ -236,13 +277,14 @@ int sp_output_open(const char *path, const struct sp_identity *identity,
 		return r ? sp_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
 	}
 	fd = open_as(path, identity);
+	if (fd == -EACCES && is_roots_place(path))
+		fd = open_file(path);
 	if (fd < 0) {
 		why = why_not_opened(path, -fd);
 		if (!why && fd == -EACCES && identity->change)
 			return sp_error_set(err, fd,
-					    "%s: %s for user %u, as which the command runs; a "
-					    "file of root's can be given by redirection: "
-					    "--events - >FILE",
+					    "%s: %s for user %u, as which the command runs, and "
+					    "the way there is not root's alone",
 					    path, strerror(-fd), identity->uid);
 		return sp_error_set(err, fd, "%s%s %s", path, why ? "" : ":",
 				    why ? why : strerror(-fd));
