@@ -83,7 +83,9 @@ __noinline int acl_match(__u32 policy, __u32 acl_id, __u32 port, __u32 protocol,
 
 /*
  * The IPv4 address that an IPv6 address embeds, as four bytes; 0: none. NAT64 (RFC 6052), 6to4
- * (RFC 3056), Teredo (RFC 4380; it is inverted there), v4-compatible (RFC 4291 2.5.5.1).
+ * (RFC 3056), Teredo (RFC 4380; it is inverted there), v4-compatible (RFC 4291 2.5.5.1),
+ * v4-translated (RFC 2765 2.1), local-use NAT64 (RFC 8215) if its prefix is one of 96 bits:
+ * addr_local_use().
  */
 static __always_inline __u32 addr_embedded(const __u8 *a)
 {
@@ -93,9 +95,28 @@ static __always_inline __u32 addr_embedded(const __u8 *a)
 		return (__u32)a[2] | (__u32)a[3] << 8 | (__u32)a[4] << 16 | (__u32)a[5] << 24;
 	if (*(const __u32 *)a == bpf_htonl(0x20010000))
 		return ~*(const __u32 *)(a + 12);
+	if (*(const __u64 *)a == SP_WORD(0, 0x64, 0xff, 0x9b, 0, 1, a[6], a[7]))
+		return *(const __u32 *)(a + 12);
+	if (addr_high(a) == 0 && *(const __u32 *)(a + 8) == bpf_htonl(0xffff0000))
+		return *(const __u32 *)(a + 12);
 	if (addr_high(a) == 0 && *(const __u32 *)(a + 8) == 0 && a[12]) /* not ::1 */
 		return *(const __u32 *)(a + 12);
 	return 0;
+}
+
+/*
+ * In 64:ff9b:1::/48 a site has prefixes of its own, of 48, 56 or 64 bits too (RFC 6052 2.2), and
+ * nobody tells of which. The address as the prefix of 48 + 8 * i bits embeds it, or 0.
+ */
+static __always_inline __u32 addr_local_use(const __u8 *a, __u32 i)
+{
+	if (*(const __u64 *)a != SP_WORD(0, 0x64, 0xff, 0x9b, 0, 1, a[6], a[7]))
+		return 0;
+	if (i == 0)
+		return (__u32)a[6] | (__u32)a[7] << 8 | (__u32)a[9] << 16 | (__u32)a[10] << 24;
+	if (i == 1)
+		return (__u32)a[7] | (__u32)a[9] << 8 | (__u32)a[10] << 16 | (__u32)a[11] << 24;
+	return (__u32)a[9] | (__u32)a[10] << 8 | (__u32)a[11] << 16 | (__u32)a[12] << 24;
 }
 
 __noinline __u32 cidr_acl4(__u32 policy, __u32 v4)
@@ -122,11 +143,27 @@ __noinline __u32 cidr_acl6(__u32 policy, const struct sp_ctx *c)
 	return acl ? *acl : 0;
 }
 
+/* A rule that denies an IPv4 network denies its translated forms; none is allowed so. */
+__noinline int cidr_embedded(const struct sp_ctx *c, __u32 v4, __u32 protocol, struct sp_match *m)
+{
+	struct sp_match e;
+	__u32 acl;
+
+	if (!c || !m || !v4)
+		return 0;
+	e = *m;
+	acl = cidr_acl4(c->policy, v4);
+	if (acl_match(c->policy, acl, c->dport, protocol, &e) == SP_DONE &&
+	    e.action == SP_ACTION_DENY)
+		*m = e;
+	return 0;
+}
+
 /* What the address rules say of c->daddr. Leaves *m at the default if none matches. */
 static __always_inline void cidr_match(struct sp_ctx *c, const struct sp_policy_conf *conf,
 				       __u8 protocol, struct sp_match *m)
 {
-	__u32 acl, v4;
+	__u32 acl;
 
 	if (addr_is_v4(c->daddr)) {
 		if (!conf->has_cidr4)
@@ -139,17 +176,12 @@ static __always_inline void cidr_match(struct sp_ctx *c, const struct sp_policy_
 		acl = cidr_acl6(c->policy, c);
 		acl_match(c->policy, acl, c->dport, protocol, m);
 	}
-	v4 = addr_embedded(c->daddr);
-	if (v4 && conf->has_cidr4) {
-		/* a rule that denies an IPv4 network denies its translated forms; none is allowed
-		 * so */
-		struct sp_match e = *m;
-
-		acl = cidr_acl4(c->policy, v4);
-		if (acl_match(c->policy, acl, c->dport, protocol, &e) == SP_DONE &&
-		    e.action == SP_ACTION_DENY)
-			*m = e;
-	}
+	if (!conf->has_cidr4)
+		return;
+	cidr_embedded(c, addr_embedded(c->daddr), protocol, m);
+	cidr_embedded(c, addr_local_use(c->daddr, 0), protocol, m);
+	cidr_embedded(c, addr_local_use(c->daddr, 1), protocol, m);
+	cidr_embedded(c, addr_local_use(c->daddr, 2), protocol, m);
 }
 
 static __always_inline __u8 protocol_bit(__u8 protocol)

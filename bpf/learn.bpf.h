@@ -361,7 +361,25 @@ static __always_inline int v4_special(__u32 v4)
 
 	return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 || a >> 29 == 7 ||
 	       a >> 22 == (100u << 2 | 1) || a >> 16 == (169u << 8 | 254) ||
-	       a >> 20 == (172u << 4 | 1) || a >> 16 == (192u << 8 | 168);
+	       a >> 20 == (172u << 4 | 1) || a >> 16 == (192u << 8 | 168) ||
+	       /* protocol assignments (RFC 6890), one cloud's metadata among them; another's */
+	       a >> 8 == (192u << 16) || a == (168u << 24 | 63u << 16 | 129u << 8 | 16);
+}
+
+/* Is the address one of this host's own? */
+__noinline int addr_own(const struct sp_policy_conf *conf, const struct sp_dns *d)
+{
+	__u32 i;
+
+	if (!conf || !d)
+		return 1;
+	for (i = 0; i < SP_OWN_MAX; i++) {
+		if (i >= conf->own_len)
+			break;
+		if (addr_equal(conf->own[i].addr, d->address))
+			return 1;
+	}
+	return 0;
 }
 
 /* Is this an address that a name must not resolve to, private_answers aside? (policy.md, rebinding)
@@ -601,7 +619,8 @@ __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct 
 	}
 	if (r != SP_RECORD_ADDRESS)
 		return SP_MORE;
-	if (addr_special(&s->dns) && !addr_private_ok(c->policy, &s->dns)) {
+	if ((addr_special(&s->dns) || addr_own(conf, &s->dns)) &&
+	    !addr_private_ok(c->policy, &s->dns)) {
 		c->reason = SP_REASON_REBINDING;
 		return SP_MORE;
 	}

@@ -26,6 +26,8 @@
 #define SP_ACL_MAX 64	   /* entries of one ACL */
 #define SP_RESOLVERS_MAX 8 /* trusted resolvers of a policy */
 #define SP_PRIVATE_MAX 16  /* dns.private_answers of a policy */
+#define SP_OWN_MAX 64 /* addresses of the host, outside the special ranges, that no name teaches   \
+		       */
 #define SP_SANDBOXES_MAX 2048 /* sandboxes on one host at a time */
 #define SP_STREAM_MAX                                                                              \
 	16896 /* bytes of one direction of a flow kept for inspection (a ClientHello) */
@@ -174,13 +176,15 @@ struct sp_policy_conf {
 	__u8 has_name_deny; /* some name may be denied: hellos to CIDR targets are looked at */
 	__u8 resolvers_len;
 	__u8 private_len;
-	__u8 zero[3];
+	__u8 own_len; /* written when the policy is put in place, as generation */
+	__u8 zero[2];
 	__u32 min_ttl, max_ttl; /* seconds */
 	__u64 query_types[4]; /* bit n: query type n (< 256) may be asked; CAA is 257: see below */
 	__u64 query_types_high; /* bit n: query type 256 + n (n < 64) may be asked */
 	struct sp_addr resolvers[SP_RESOLVERS_MAX];
 	__u32 resolver_ifs[SP_RESOLVERS_MAX]; /* of a link-local one: its interface; 0: any */
 	struct sp_prefix private_answers[SP_PRIVATE_MAX];
+	struct sp_addr own[SP_OWN_MAX];
 };
 
 /* ---- a sandbox ------------------------------------------------------------------------------ */
@@ -392,7 +396,7 @@ SP_ASSERT_SIZE(struct sp_acl_entry, 16);
 SP_ASSERT_SIZE(struct sp_cidr4, 8);
 SP_ASSERT_SIZE(struct sp_cidr6, 20);
 SP_ASSERT_SIZE(struct sp_prefix, 24);
-SP_ASSERT_SIZE(struct sp_policy_conf, 624);
+SP_ASSERT_SIZE(struct sp_policy_conf, 1648);
 SP_ASSERT_SIZE(struct sp_attach, 32);
 SP_ASSERT_SIZE(struct sp_sandbox, 224);
 SP_ASSERT_SIZE(struct sp_learned, 192);

@@ -801,6 +801,24 @@ spelled("6to4", lambda host: f"2002:{v4_words(host)}::1", "the 6to4 form (2002::
 spelled("teredo", lambda host: "2001:0:102:304:0:ffff:" + v4_words(socket.inet_ntoa(
     bytes(255 - byte for byte in socket.inet_aton(host)))), "the Teredo form (2001::/32)")
 spelled("compatible", lambda host: f"::{host}", "the v4-compatible form (::a.b.c.d)")
+spelled("translated", lambda host: f"::ffff:0:{host}", "the v4-translated form (::ffff:0:a.b.c.d)")
+
+
+def local_use(bits):
+    """RFC 6052 2.2: where a prefix of so many bits puts the address; the byte at 8 stays zero."""
+    def form(host):
+        packed = bytearray(bytes.fromhex("0064ff9b0001") + bytes(10))
+        at = bits // 8
+        for byte in socket.inet_aton(host):
+            at += at == 8
+            packed[at] = byte
+            at += 1
+        return socket.inet_ntop(AF_INET6, bytes(packed))
+    return form
+
+
+for bits in (48, 56, 64, 96):
+    spelled(f"local-use-{bits}", local_use(bits), f"the local-use NAT64 form (64:ff9b:1::/48), prefix of {bits} bits,")
 
 
 @technique("A10", "plain6", policy="forms", oracle="marker")

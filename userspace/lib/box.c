@@ -792,6 +792,42 @@ int sp_engine_collect(struct sp_engine *e, unsigned int *ret_removed, struct sp_
 	return r;
 }
 
+/* Loopback, link-local and RFC 1918: what most addresses of a host are. */
+static bool private4(uint32_t a)
+{
+	return a >> 24 == 127 || a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 ||
+	       a >> 16 == 0xa9fe;
+}
+
+/* The addresses of this network namespace's interfaces: no name may teach one (rebinding). */
+static int own_addresses(struct sp_policy_conf *conf, struct sp_error **err)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	struct ifaddrs *all, *i;
+
+	if (getifaddrs(&all) < 0)
+		return sp_error_set(err, -errno, "cannot read the addresses of this host: %s",
+				    strerror(errno));
+	for (i = all; i && conf->own_len < SP_OWN_MAX; i = i->ifa_next) {
+		uint8_t *to = conf->own[conf->own_len].addr;
+		struct sockaddr_in *v4 = (struct sockaddr_in *)i->ifa_addr;
+		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)i->ifa_addr;
+
+		/* for those in special ranges the kernel side needs no list */
+		if (v4 && v4->sin_family == AF_INET && !private4(ntohl(v4->sin_addr.s_addr))) {
+			memcpy(to, mapped, sizeof(mapped));
+			memcpy(to + 12, &v4->sin_addr, 4);
+			conf->own_len++;
+		} else if (v6 && v6->sin6_family == AF_INET6 &&
+			   v6->sin6_addr.s6_addr[0] >> 5 == 1) {
+			memcpy(to, &v6->sin6_addr, 16);
+			conf->own_len++;
+		}
+	}
+	freeifaddrs(all);
+	return 0;
+}
+
 /* ---- the life of a box ---------------------------------------------------------------------- */
 
 static int box_fill(struct sp_box *b, struct sp_error **err)
@@ -811,6 +847,9 @@ static int box_fill(struct sp_box *b, struct sp_error **err)
 			goto out;
 		}
 	image->conf.generation = generation;
+	r = own_addresses(&image->conf, err);
+	if (r < 0)
+		goto out;
 	r = home_netns(&attach.netns, err);
 	if (r < 0)
 		goto out;
