@@ -58,13 +58,67 @@ teardown_file() {
 	lab_down
 }
 
-# ---- clear-text HTTP --------------------------------------------------------------------------
+# ---- ssh --------------------------------------------------------------------------------------
 
-@test "client: a forward proxy that a rule names, CONNECT" {
-	need tinyproxy
-	POLICY=(--allow "svc.test:8888")
-	allowed curl -sS --cacert "$CA" -x http://svc.test:8888 --connect-to "svc.test:443:$SVC4:443" https://svc.test/ -o /dev/null
-	slowly denied "$BAD_HOST" curl -sS --cacert "$CA" -x http://bad.test:8888 --connect-to "svc.test:443:$SVC4:443" https://svc.test/ -o /dev/null
+ssh_options() {
+	echo "-F none -o BatchMode=yes -o ConnectTimeout=10 -o UserKnownHostsFile=$LAB_DIR/ssh/known" \
+		"-o HostKeyAlias=svc.test -o IdentitiesOnly=yes -i $LAB_DIR/ssh/id"
+}
+
+@test "client: ssh" {
+	need ssh sshd
+	POLICY=(--allow svc.test:2222)
+	# shellcheck disable=SC2046
+	allowed ssh $(ssh_options) -p 2222 root@svc.test echo hello from the far side
+	[[ $output == *"hello from the far side"* ]]
+	# shellcheck disable=SC2046
+	slowly denied "$BAD_HOST" ssh $(ssh_options) -p 2222 root@bad.test echo hello
+}
+
+@test "client: scp, both ways" {
+	need scp sshd
+	POLICY=(--allow svc.test:2222)
+	head -c 3000000 /dev/urandom >"$LAB_DIR/ssh/file"
+	# shellcheck disable=SC2046
+	allowed scp -q $(ssh_options) -P 2222 "$LAB_DIR/ssh/file" "root@svc.test:$LAB_DIR/ssh/there"
+	cmp "$LAB_DIR/ssh/file" "$LAB_DIR/ssh/there"
+	# shellcheck disable=SC2046
+	allowed scp -q $(ssh_options) -P 2222 "root@svc.test:$LAB_DIR/ssh/there" "$LAB_DIR/ssh/back"
+	cmp "$LAB_DIR/ssh/file" "$LAB_DIR/ssh/back"
+	# shellcheck disable=SC2046
+	slowly denied "$BAD_HOST" scp -q $(ssh_options) -P 2222 "$LAB_DIR/ssh/file" "root@bad.test:$LAB_DIR/ssh/there"
+}
+
+@test "client: git over ssh" {
+	need git ssh sshd
+	POLICY=(--allow svc.test:2222)
+	local ssh
+	ssh="ssh $(ssh_options) -p 2222"
+	run -0 inside env GIT_SSH_COMMAND="$ssh" git clone -q "root@svc.test:$LAB_DIR/git/repo.git" "$BATS_TEST_TMPDIR/in"
+	cmp "$LAB_DIR/work/five-megabytes" "$BATS_TEST_TMPDIR/in/five-megabytes"
+	slowly denied "$BAD_HOST" env GIT_SSH_COMMAND="$ssh" git ls-remote "root@bad.test:$LAB_DIR/git/repo.git"
+}
+
+# ---- git --------------------------------------------------------------------------------------
+
+@test "client: git://" {
+	POLICY=(--allow svc.test:9418)
+	allowed git ls-remote git://svc.test/repo.git
+	slowly denied "$BAD_HOST" git ls-remote git://bad.test/repo.git
+}
+
+# ---- mail -------------------------------------------------------------------------------------
+
+@test "client: smtplib" {
+	POLICY=(--allow svc.test:25)
+	allowed "$PYTHON" "$HERE/programs/client.py" smtp svc.test
+	slowly denied "$BAD_HOST" "$PYTHON" "$HERE/programs/client.py" smtp bad.test
+}
+
+@test "client: imaplib" {
+	POLICY=(--allow svc.test:143)
+	allowed "$PYTHON" "$HERE/programs/client.py" imap svc.test
+	slowly denied "$BAD_HOST" "$PYTHON" "$HERE/programs/client.py" imap bad.test
 }
 
 # ---- other resolvers --------------------------------------------------------------------------
@@ -115,6 +169,7 @@ as_user_too() {
 	[[ ! -d $TOP/build/clients/npm || -d $LAB_DIR/npm ]] || cp -r "$TOP/build/clients/npm" "$LAB_DIR/npm"
 	chmod -R a+rX "$LAB_DIR/bin" "$LAB_DIR/npm"
 	PATH=$LAB_DIR/bin:$PATH
+	chmod 666 "$EVENTS" # is opened as that user
 }
 
 # ---- sandboxes inside -------------------------------------------------------------------------
