@@ -349,6 +349,32 @@ __noinline int decide_not_denied(struct sp_ctx *c, const struct sp_scratch *s, _
 	return 0;
 }
 
+/*
+ * A request that is for a proxy to carry on names the host in s->name, or an address (v4, not 0):
+ * may that be reached on `port`? By a rule for it: what a name resolves to is the proxy's affair.
+ */
+__noinline int decide_proxied(struct sp_ctx *c, const struct sp_scratch *s, __u32 v4, __u32 port)
+{
+	struct sp_policy_conf *conf;
+	struct sp_match m;
+
+	if (!c || !s)
+		return 0;
+	conf = policy_conf(c->policy);
+	if (!conf)
+		return 0;
+	sp_match_default(&m, conf->default_action);
+	if (v4) {
+		acl_match(c->policy, cidr_acl4(c->policy, v4), port, SP_PROTOCOL_TCP, &m);
+	} else {
+		acl_match(c->policy, name_acl(&s->name, c->policy), port, SP_PROTOCOL_TCP, &m);
+		c->name = s->name.hash[0];
+	}
+	c->rule = m.rule;
+	c->reason = m.action == SP_ACTION_ALLOW ? SP_REASON_RULE : SP_REASON_PROXY;
+	return m.action == SP_ACTION_ALLOW;
+}
+
 /* `ifindex` is 0 where the interface is not known yet. */
 static __always_inline int is_resolver(const struct sp_policy_conf *conf, const __u8 *addr,
 				       __u32 ifindex)

@@ -568,16 +568,30 @@ __noinline int tls_answer(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flo
 static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch *s,
 				       const struct sp_stream *in)
 {
-	int r;
+	__u32 port, v4 = 0;
+	int r, proxied;
 
 	if (!c || !f || !s || !in)
 		return SP_BAD(NO_MEMORY);
+	port = s->http.port_value ? s->http.port_value : 80;
 	c->kind = SP_EVENT_HANDSHAKE;
 	c->detail = 0;
-	if (s->http.body && s->http.bodyless && !(f->flags & SP_FLOW_DENY_ONLY))
-		return SP_BAD(HTTP_FRAMING);
-	if (s->http.host_ip)
-		return f->flags & SP_FLOW_DENY_ONLY ? SP_PASS : SP_BAD(HTTP_HOST);
+	/* a proxy has a port of its own; on port 80 a request is for the host that it goes to */
+	proxied = (s->http.connect || s->http.target) && (f->flags & SP_FLOW_LENIENT);
+	if (s->http.connect && !proxied)
+		return SP_BAD(HTTP_NOT_HTTP);
+	if (s->http.host_ip) {
+		if (f->flags & SP_FLOW_DENY_ONLY)
+			return SP_PASS;
+		if (!proxied)
+			return SP_BAD(HTTP_HOST);
+		c->sni_off = s->http.host;
+		c->sni_len = in == &s->stream ? s->http.host_len : 0;
+		return sp_http_v4(in, &s->http, &v4) == SP_DONE && v4 &&
+				       decide_proxied(c, s, v4, port)
+			       ? SP_PASS
+			       : SP_BAD(PROXY);
+	}
 	r = sp_text_name(in, &s->name, s->http.host, s->http.name_len);
 	if (r != SP_DONE) {
 		if (f->flags & SP_FLOW_DENY_ONLY)
@@ -589,10 +603,116 @@ static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, stru
 	c->name_len = s->name.len;
 	if (f->flags & SP_FLOW_DENY_ONLY)
 		return decide_not_denied(c, s, f->order) ? SP_PASS : -(int)c->reason;
-	if (!decide_name(c, s, f->heads ? f->name : 0, SP_REASON_HOST_ADDRESS))
+	if (!s->http.connect &&
+	    decide_name(c, s, f->heads & SP_HEADS_SEEN ? f->name : 0, SP_REASON_HOST_ADDRESS)) {
+		f->name = s->name.hash[0];
+		return SP_PASS;
+	}
+	if (!proxied)
 		return -(int)c->reason;
-	f->name = s->name.hash[0];
+	c->sni_off = s->http.host;
+	c->sni_len = in == &s->stream ? s->http.name_len : 0;
+	if (!decide_proxied(c, s, 0, port))
+		return -(int)c->reason;
 	return SP_PASS;
+}
+
+/*
+ * The body of a GET or HEAD: a server that does not expect one reads the next request there. So it
+ * may not begin as a request line does, with a word and white space. Takes the word's bytes.
+ * SP_PASS or a reason.
+ */
+#define SP_GUARD_PIECES_MAX 16
+__noinline int http_guard(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			  struct sp_scratch *s)
+{
+	__u32 n, len, i;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	for (i = 0; i < SP_GUARD_PIECES_MAX; i++) {
+		if (!f->skip || !c->payload_len)
+			break;
+		len = c->payload_len > 64 ? 64 : c->payload_len;
+		if (len > f->skip)
+			len = f->skip;
+		if (stream_load(skb, &s->stream, c->payload, len) != SP_DONE)
+			return SP_BAD(NO_MEMORY);
+		n = sp_http_span(&s->stream, 0, len, SP_HTTP_TOKEN, 1);
+		if (n < len) {
+			f->heads &= ~SP_HEADS_GUARD;
+			return sp_http_span(&s->stream, n, len, SP_HTTP_BLANK, 1)
+				       ? SP_BAD(HTTP_FRAMING)
+				       : SP_PASS;
+		}
+		f->skip -= n;
+		c->payload += n;
+		c->payload_len -= n;
+	}
+	if (!f->skip)
+		f->heads &= ~SP_HEADS_GUARD; /* one word, and the body is over */
+	else if (c->payload_len)
+		return SP_BAD(HTTP_FRAMING);
+	return SP_PASS;
+}
+
+/* Takes up to 32 pieces of a chunked body from the front of the payload. As sp_chunk_byte(). */
+__noinline int http_chunk_run(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			      struct sp_scratch *s)
+{
+	__u32 i, used = 0;
+	int r = SP_MORE;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	for (i = 0; i < 32; i++) {
+		if (c->payload_len == 0)
+			break;
+		if ((f->chunk & 0xff) == SP_CHUNK_DATA) {
+			used = f->skip > c->payload_len ? c->payload_len : f->skip;
+			f->skip -= used;
+			if (!f->skip)
+				f->chunk = SP_CHUNK_DATA_CR;
+		} else {
+			used = c->payload_len > SP_CHUNK_PIECE ? SP_CHUNK_PIECE : c->payload_len;
+			r = stream_load(skb, &s->stream, c->payload, used);
+			if (r != SP_DONE)
+				return r;
+			r = sp_chunk_piece(&s->stream, &f->skip, &f->chunk, &used);
+			if (used > c->payload_len)
+				return SP_BAD(HTTP_FRAMING);
+		}
+		c->payload += used;
+		c->payload_len -= used;
+		if (r != SP_MORE)
+			return r;
+	}
+	return SP_MORE;
+}
+
+/* The same for all of the payload. SP_MORE: there is more behind the body; SP_PASS; or a reason. */
+#define SP_CHUNK_RUNS_MAX 32
+__noinline int http_chunks(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+			   struct sp_scratch *s)
+{
+	__u32 i;
+	int r = SP_MORE;
+
+	if (!c || !f || !s)
+		return SP_BAD(NO_MEMORY);
+	for (i = 0; i < SP_CHUNK_RUNS_MAX; i++) {
+		r = http_chunk_run(skb, c, f, s);
+		if (r != SP_MORE || c->payload_len == 0)
+			break;
+	}
+	if (r < 0)
+		return r;
+	if (r == SP_DONE) {
+		f->chunk = SP_CHUNK_NONE;
+		f->skip = 0;
+		return c->payload_len ? SP_MORE : SP_PASS;
+	}
+	return c->payload_len ? SP_BAD(HTTP_TOO_LONG) : SP_PASS;
 }
 
 /*
@@ -635,6 +755,21 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		return SP_BAD(NO_MEMORY);
 	if (c->payload_len == 0 || f->state == SP_FLOW_OPEN)
 		return SP_PASS;
+	if (f->chunk) {
+		if (((f->chunk & 0xff) != SP_CHUNK_DATA || f->skip < c->payload_len) &&
+		    packet_shared(skb))
+			return SP_BAD(SHARED_PAGES);
+		return http_chunks(skb, c, f, s);
+	}
+	if (f->heads & SP_HEADS_GUARD) {
+		if (packet_shared(skb))
+			return SP_BAD(SHARED_PAGES);
+		r = http_guard(skb, c, f, s);
+		if (r != SP_PASS || c->payload_len == 0)
+			return r;
+		if (!f->skip)
+			return SP_MORE;
+	}
 	if (f->skip) {
 		used = f->skip > c->payload_len ? c->payload_len : f->skip;
 		f->skip -= used;
@@ -697,10 +832,18 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		c->seq = f->base;
 		return SP_HTTP_PROXY;
 	}
-	if (s->http.websocket && s->http.has_connection && !later)
-		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
 	f->heads = (f->heads & SP_HEADS_PROXIED) | SP_HEADS_SEEN;
+	if (!later && s->http.connect) {
+		f->heads |= SP_HEADS_TUNNEL;
+		f->flags |= SP_FLOW_UPGRADE;
+	} else if (!later && s->http.has_upgrade && s->http.has_connection) {
+		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
+	}
 	f->skip = s->http.body;
+	if (s->http.chunked)
+		f->chunk = SP_CHUNK_SIZE;
+	else if (s->http.bodyless && s->http.body && !(f->flags & SP_FLOW_DENY_ONLY))
+		f->heads |= SP_HEADS_GUARD;
 	return c->payload_len ? SP_MORE : SP_PASS;
 }
 

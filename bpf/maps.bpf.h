@@ -49,7 +49,7 @@ enum sp_flow_state {
 #define SP_FLOW_DENY_ONLY 0x20u /* by address: only a denied name in the hello closes it */
 #define SP_FLOW_SECOND 0x40u	/* inspecting a second ClientHello */
 #define SP_FLOW_RX_LOST 0x80u	/* DNS over TCP: answers can no longer be followed */
-#define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once it gets a 101 */
+#define SP_FLOW_UPGRADE 0x100u	/* HTTP: asked to switch protocols; open once that is agreed to */
 
 /* What is known of an HTTP flow. */
 enum {
@@ -57,6 +57,8 @@ enum {
 	SP_HEADS_BEGUN = 2,   /* the bytes that are collected are one's */
 	SP_HEADS_CUT = 4,     /* or nearly, and end within a line of it */
 	SP_HEADS_PROXIED = 8, /* `base` is behind a header of the PROXY protocol */
+	SP_HEADS_GUARD = 16,  /* the body of a GET or HEAD begins, which servers may not expect */
+	SP_HEADS_TUNNEL = 32, /* asked for a tunnel: open once it gets a 2xx */
 };
 
 /* What is known of a first ClientHello, and of the server's answer to it. */
@@ -89,7 +91,10 @@ struct sp_flow {
 			__u64 skip; /* HTTP: body bytes until the next head */
 			__u32 base; /* sequence number of stream offset 0 */
 			__u32 end;  /* stream offset behind the bytes accepted so far */
-			__u32 hello_end;
+			union {
+				__u32 hello_end;
+				__u32 chunk; /* HTTP: where in a chunked body (enum sp_chunk) */
+			};
 			/* number of the first byte in, once established; of DNS, of the next
 			 * byte that was not read yet */
 			__u32 rx_next;

@@ -1283,6 +1283,19 @@ int sp_egress(struct __sk_buff *skb)
 
 /* ---- packets in ----------------------------------------------------------------------------- */
 
+/* Does this status line agree to what was asked for? */
+static __always_inline int http_agreed(const __u8 *h, const struct sp_flow *f)
+{
+	__u64 version = *(const __u64 *)h;
+
+	if (f->heads & SP_HEADS_TUNNEL)
+		return (version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') ||
+			version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '0')) &&
+		       h[8] == ' ' && h[9] == '2';
+	return version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
+	       *(const __u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0);
+}
+
 SEC("cgroup_skb/ingress")
 int sp_ingress(struct __sk_buff *skb)
 {
@@ -1319,7 +1332,8 @@ int sp_ingress(struct __sk_buff *skb)
 
 		/*
 		 * The first bytes that the server ever says on this connection, if the first
-		 * request was for an upgrade: the status line of its answer (RFC 9110 7.8, 15.2.2).
+		 * request was for an upgrade or a tunnel: the status line of its answer (RFC 9110
+		 * 7.8, 9.3.6, 15.2.2).
 		 */
 		if (packet_parse(skb, &c) != SP_DONE || c.protocol != IPPROTO_TCP)
 			return 1;
@@ -1327,8 +1341,7 @@ int sp_ingress(struct __sk_buff *skb)
 			return 1;
 		f->flags &= ~SP_FLOW_UPGRADE;
 		if (c.payload_len >= 12 && !bpf_skb_load_bytes(skb, c.payload, h, 12) &&
-		    *(__u64 *)h == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
-		    *(__u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0))
+		    http_agreed(h, f))
 			f->state = SP_FLOW_OPEN;
 		return 1;
 	}

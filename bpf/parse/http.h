@@ -31,11 +31,14 @@ struct sp_http {
 	__u32 head;		  /* bytes of the head, empty line included */
 	__u64 body;		  /* Content-Length */
 	__u8 has_length, has_connection, has_upgrade, host_ip;
-	__u8 no_host;	/* the Host field is there and empty */
-	__u8 bodyless;	/* GET or HEAD: servers may ignore a body, and read a second head there */
-	__u8 websocket; /* the upgrade asked for is to WebSocket */
-	__u8 near;	/* sp_http_begin(): SP_HTTP_NEAR_* */
+	__u8 no_host;  /* the Host field is there and empty */
+	__u8 bodyless; /* GET or HEAD: servers may ignore a body, and read a second head there */
+	__u8 chunked;  /* the body is (RFC 9112 7.1) */
+	__u8 near;     /* sp_http_begin(): SP_HTTP_NEAR_* */
 	__u32 port_value;
+	__u8 old;     /* HTTP/1.0 */
+	__u8 connect; /* CONNECT: host is that of the target, and the Host field does not count */
+	__u8 zero[6];
 };
 
 #define SP_HTTP_LINE 2 /* a whole line: h->line .. h->off - 2 */
@@ -235,8 +238,6 @@ SP_STEP int sp_http_method(const struct sp_stream *s)
 	if (n == 0 || sp_get8(s, n) != ' ')
 		return SP_BAD(HTTP_NOT_HTTP);
 	w = sp_load64(&s->data[0]);
-	if (n == 7 && w == SP_WORD('C', 'O', 'N', 'N', 'E', 'C', 'T', ' '))
-		return SP_BAD(HTTP_NOT_HTTP);
 	if (n == 3 && (w & 0xffffffff) == SP_WORD('P', 'R', 'I', ' ', 0, 0, 0, 0))
 		return SP_BAD(HTTP_NOT_HTTP);
 	return SP_DONE;
@@ -582,9 +583,17 @@ SP_STEP int sp_http_request_line(const struct sp_stream *s, struct sp_http *h)
 	if (w != SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '0') &&
 	    w != SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1'))
 		return SP_BAD(HTTP_MALFORMED);
+	h->old = w == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '0');
 	target = h->first_space + 1;
 	if (target >= h->last_space)
 		return SP_BAD(HTTP_MALFORMED);
+	if (h->line < SP_STREAM_MAX &&
+	    sp_load64(&s->data[h->line]) == SP_WORD('C', 'O', 'N', 'N', 'E', 'C', 'T', ' ')) {
+		h->connect = 1;
+		h->target = target;
+		h->target_len = h->last_space - target;
+		return SP_MORE;
+	}
 	c = sp_get8(s, target);
 	if (c == '/')
 		return SP_MORE;
@@ -662,22 +671,13 @@ SP_STEP int sp_http_host_bytes(const struct sp_stream *s, struct sp_http *h, __u
 	return SP_MORE;
 }
 
-/* Host: name[:port], [v6][:port], or an IPv4 literal. SP_MORE or a reason. */
-SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
+/* name[:port], [v6][:port], or an IPv4 literal, at from..to. SP_MORE or a reason. */
+SP_STEP int sp_http_host_at(const struct sp_stream *s, struct sp_http *h, __u32 from, __u32 to)
 {
-	__u32 from, to, i;
-	__u64 range = 0;
-	int r;
+	__u32 i;
 
 	if (!s || !h)
 		return SP_BAD(HTTP_MALFORMED);
-	if (h->host || h->no_host)
-		return SP_BAD(HTTP_HOST); /* a second one, even an equal one */
-	r = sp_http_value(s, h, &range);
-	if (r != SP_DONE)
-		return r;
-	from = (__u32)range;
-	to = range >> 32;
 	if (from >= to || to - from > SP_NAME_MAX + 6) {
 		h->no_host = 1;
 		return SP_BAD(HTTP_HOST);
@@ -699,6 +699,84 @@ SP_STEP int sp_http_host(const struct sp_stream *s, struct sp_http *h)
 	return h->name_len ? SP_MORE : SP_BAD(HTTP_HOST);
 }
 
+/* The Host field: SP_MORE or a reason. */
+SP_INLINE int sp_http_host(const struct sp_stream *s, struct sp_http *h)
+{
+	__u64 range = 0;
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	if (h->host || h->no_host)
+		return SP_BAD(HTTP_HOST); /* a second one, even an equal one */
+	r = sp_http_value(s, h, &range);
+	if (r != SP_DONE)
+		return r;
+	return sp_http_host_at(s, h, (__u32)range, range >> 32);
+}
+
+/* CONNECT: the host is that of the target, with a port. SP_DONE or a reason. */
+SP_STEP int sp_http_tunnel(const struct sp_stream *s, struct sp_http *h)
+{
+	int r;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	h->port = 0;
+	h->port_value = 0;
+	r = sp_http_host_at(s, h, h->target, h->target + h->target_len);
+	if (r < 0)
+		return r;
+	return h->host_ip || h->port_value ? SP_DONE : SP_BAD(HTTP_HOST);
+}
+
+/* The host is an IPv4 literal: *addr is it, as its bytes are on the wire. SP_DONE or a reason. */
+SP_STEP int sp_http_v4(const struct sp_stream *s, const struct sp_http *h, __u32 *addr)
+{
+	__u32 i, c, octet = 0, digits = 0, octets = 0, v = 0;
+
+	if (!s || !h || !addr || h->name_len > 15)
+		return SP_BAD(HTTP_HOST);
+	for (i = 0; i < 16; i++) {
+		c = i < h->name_len ? sp_get8(s, h->host + i) : '.';
+		if (c == '.') {
+			if (!digits || octet > 255 || octets > 3)
+				return SP_BAD(HTTP_HOST);
+			v |= octet << (8 * (octets & 3));
+			octets++;
+			octet = 0;
+			digits = 0;
+		} else {
+			if (c < '0' || c > '9' || (digits && !octet) || ++digits > 3)
+				return SP_BAD(HTTP_HOST);
+			octet = octet * 10 + (c - '0');
+		}
+		if (i >= h->name_len)
+			break;
+	}
+	*addr = v;
+	return octets == 4 ? SP_DONE : SP_BAD(HTTP_HOST);
+}
+
+/* Transfer-Encoding: chunked, once, alone (RFC 9112 6.1). SP_MORE or a reason. */
+SP_STEP int sp_http_transfer(const struct sp_stream *s, struct sp_http *h)
+{
+	__u64 range = 0;
+	__u32 from;
+
+	if (!s || !h)
+		return SP_BAD(HTTP_MALFORMED);
+	/* the older version has no such thing, and servers differ */
+	if (h->chunked || h->has_length || h->old || sp_http_value(s, h, &range) != SP_DONE)
+		return SP_BAD(HTTP_FRAMING);
+	from = (__u32)range;
+	if ((range >> 32) - from != 7 || (sp_http_word(s, from) & 0xffffffffffffffULL) !=
+						 SP_WORD('c', 'h', 'u', 'n', 'k', 'e', 'd', 0))
+		return SP_BAD(HTTP_FRAMING);
+	h->chunked = 1;
+	return SP_MORE;
+}
+
 /* Content-Length: digits only, once, at most 2^53 (RFC 9112 6.2). SP_MORE or a reason. */
 SP_STEP int sp_http_length(const struct sp_stream *s, struct sp_http *h)
 {
@@ -708,7 +786,7 @@ SP_STEP int sp_http_length(const struct sp_stream *s, struct sp_http *h)
 
 	if (!s || !h)
 		return SP_BAD(HTTP_MALFORMED);
-	if (h->has_length)
+	if (h->has_length || h->chunked)
 		return SP_BAD(HTTP_FRAMING);
 	r = sp_http_value(s, h, &range);
 	if (r != SP_DONE)
@@ -743,17 +821,6 @@ SP_STEP int sp_http_field_name(const struct sp_stream *s, const struct sp_http *
 	return n == 0 || h->line + n != h->colon ? SP_BAD(HTTP_MALFORMED) : SP_MORE;
 }
 
-/* Is the value of this field "websocket", and nothing else? */
-SP_INLINE int sp_http_websocket(const struct sp_stream *s, const struct sp_http *h)
-{
-	__u32 from = h->colon + 1;
-
-	from += sp_http_span(s, from, h->off - 2, SP_HTTP_SPACE, 1);
-	return from + 9 == h->off - 2 &&
-	       sp_http_word(s, from) == SP_WORD('w', 'e', 'b', 's', 'o', 'c', 'k', 'e') &&
-	       (sp_get8(s, from + 8) | 0x20) == 't';
-}
-
 /* A line of the head that is not the first: SP_MORE; SP_DONE for the empty one; or a reason. */
 SP_INLINE int sp_http_field(const struct sp_stream *s, struct sp_http *h)
 {
@@ -783,17 +850,13 @@ SP_INLINE int sp_http_field(const struct sp_stream *s, struct sp_http *h)
 	    b == SP_WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n')) {
 		c = sp_http_word(s, line + 16);
 		if ((c & 0xff) == 'g')
-			return SP_BAD(HTTP_FRAMING);
+			return sp_http_transfer(s, h);
 	}
 	if (n == 10 && a == SP_WORD('c', 'o', 'n', 'n', 'e', 'c', 't', 'i') &&
 	    (b & 0xffff) == SP_WORD('o', 'n', 0, 0, 0, 0, 0, 0))
 		h->has_connection = 1;
-	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0)) {
-		/* WebSocket (RFC 6455) goes on with the host that was named; h2c, say, names
-		 * others. Where both are offered, in two fields, the server may choose. */
-		h->websocket = !h->has_upgrade && sp_http_websocket(s, h);
+	if (n == 7 && (a & 0xffffffffffffffULL) == SP_WORD('u', 'p', 'g', 'r', 'a', 'd', 'e', 0))
 		h->has_upgrade = 1;
-	}
 	return SP_MORE;
 }
 
@@ -900,7 +963,9 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	h->port = 0;
 	h->port_value = 0;
 	h->bodyless = 0;
-	h->websocket = 0;
+	h->chunked = 0;
+	h->old = 0;
+	h->connect = 0;
 	h->target = 0;
 	h->target_len = 0;
 	h->head = 0;
@@ -926,9 +991,159 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	if (r != SP_DONE)
 		return r < 0 ? r : SP_BAD(HTTP_TOO_LONG);
 	h->head = h->off;
+	if (h->connect)
+		return sp_http_tunnel(s, h);
 	if (!h->host)
 		return SP_BAD(HTTP_NO_HOST);
 	return sp_http_same_authority(s, h);
+}
+
+/* ---- a chunked body ------------------------------------------------------------------------- */
+
+/*
+ * RFC 9112 7.1, a byte at a time, whatever segments it comes in. Strict, as heads are: CR LF,
+ * digits right at the start, no white space outside trailers, whose lines are fields. `state` is
+ * where in a chunk it is, with the bytes of what has a bound above it; `left` counts the bytes of a
+ * chunk.
+ */
+enum sp_chunk {
+	SP_CHUNK_NONE,
+	SP_CHUNK_DATA,
+	SP_CHUNK_SIZE,
+	SP_CHUNK_DIGITS,
+	SP_CHUNK_EXTENSION,
+	SP_CHUNK_SIZE_LF,
+	SP_CHUNK_DATA_CR,
+	SP_CHUNK_DATA_LF,
+	SP_CHUNK_TRAILER,
+	SP_CHUNK_NAME,
+	SP_CHUNK_VALUE,
+	SP_CHUNK_VALUE_LF,
+	SP_CHUNK_END_LF,
+};
+
+#define SP_CHUNK_DIGITS_MAX 16u	    /* of a chunk's size */
+#define SP_CHUNK_EXTENSION_MAX 256u /* bytes of extensions of a chunk */
+#define SP_CHUNK_TRAILERS_MAX 4096u /* bytes of trailers of a body */
+
+SP_INLINE int sp_http_is_token(__u32 c)
+{
+	__u64 low = SP_HTTP_TOKEN_LOW, high = SP_HTTP_TOKEN_HIGH;
+
+	return c < 0x80 && ((c & 0x40 ? high : low) >> (c & 63) & 1);
+}
+
+/* SP_MORE; SP_DONE: the body ends with this byte; or a reason. */
+SP_STEP int sp_chunk_byte(__u64 *left, __u32 *state, __u32 c)
+{
+	__u32 st, n, next, digit;
+
+	if (!left || !state)
+		return SP_BAD(HTTP_FRAMING);
+	st = *state & 0xff;
+	n = (*state >> 8) + 1;
+	next = 0;
+	digit = c >= '0' && c <= '9'
+			? c - '0'
+			: ((c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 16);
+	switch (st) {
+	case SP_CHUNK_DATA:
+		*left -= 1;
+		next = *left ? SP_CHUNK_DATA : SP_CHUNK_DATA_CR;
+		n = 0;
+		break;
+	case SP_CHUNK_SIZE:
+		n = 1;
+		if (digit < 16)
+			next = SP_CHUNK_DIGITS;
+		*left = digit;
+		break;
+	case SP_CHUNK_DIGITS:
+		if (digit < 16 && n <= SP_CHUNK_DIGITS_MAX && *left < 1ULL << 49) {
+			*left = *left << 4 | digit;
+			next = SP_CHUNK_DIGITS;
+		} else if (c == ';') {
+			next = SP_CHUNK_EXTENSION;
+			n = 0;
+		} else if (c == '\r') {
+			next = SP_CHUNK_SIZE_LF;
+		}
+		break;
+	case SP_CHUNK_EXTENSION:
+		if (c == '\r')
+			next = SP_CHUNK_SIZE_LF;
+		else if (c > ' ' && c < 0x7f && n <= SP_CHUNK_EXTENSION_MAX)
+			next = SP_CHUNK_EXTENSION;
+		break;
+	case SP_CHUNK_SIZE_LF:
+		n = 0;
+		if (c == '\n')
+			next = *left ? SP_CHUNK_DATA : SP_CHUNK_TRAILER;
+		break;
+	case SP_CHUNK_DATA_CR:
+		if (c == '\r')
+			next = SP_CHUNK_DATA_LF;
+		break;
+	case SP_CHUNK_DATA_LF:
+		n = 0;
+		if (c == '\n')
+			next = SP_CHUNK_SIZE;
+		break;
+	case SP_CHUNK_TRAILER:
+		if (c == '\r')
+			next = SP_CHUNK_END_LF;
+		else if (sp_http_is_token(c))
+			next = SP_CHUNK_NAME;
+		break;
+	case SP_CHUNK_NAME:
+		if (c == ':')
+			next = SP_CHUNK_VALUE;
+		else if (sp_http_is_token(c))
+			next = SP_CHUNK_NAME;
+		break;
+	case SP_CHUNK_VALUE:
+		if (c == '\r')
+			next = SP_CHUNK_VALUE_LF;
+		else if ((c >= ' ' || c == '\t') && c != 0x7f)
+			next = SP_CHUNK_VALUE;
+		break;
+	case SP_CHUNK_VALUE_LF:
+		if (c == '\n')
+			next = SP_CHUNK_TRAILER;
+		break;
+	case SP_CHUNK_END_LF:
+		if (c != '\n')
+			return SP_BAD(HTTP_FRAMING);
+		*state = SP_CHUNK_NONE;
+		return SP_DONE;
+	}
+	if (!next || n > SP_CHUNK_TRAILERS_MAX)
+		return SP_BAD(HTTP_FRAMING);
+	*state = n << 8 | next;
+	return SP_MORE;
+}
+
+#define SP_CHUNK_PIECE 256
+/* Up to that many bytes from the start of s. *used: those that belong to the body. As
+ * sp_chunk_byte(). */
+SP_STEP int sp_chunk_piece(const struct sp_stream *s, __u64 *left, __u32 *state, __u32 *used)
+{
+	__u32 i;
+	int r = SP_MORE;
+
+	if (!s || !left || !state || !used)
+		return SP_BAD(HTTP_FRAMING);
+	for (i = 0; i < SP_CHUNK_PIECE; i++) {
+		if (i >= s->len)
+			break;
+		r = sp_chunk_byte(left, state, s->data[i]);
+		if (r != SP_MORE) {
+			i++;
+			break;
+		}
+	}
+	*used = i;
+	return r;
 }
 
 #endif

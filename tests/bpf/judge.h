@@ -38,7 +38,7 @@ struct judged {
 	__u32 head;
 	__u32 has_length;
 	__u32 upgrade;
-	__u32 zero;
+	__u32 chunked;
 	__u64 body;
 	__u64 hash; /* of the name */
 	struct judged_learn learn[SP_RRS_MAX];
@@ -185,6 +185,7 @@ SP_STEP int judge_http(struct judge_work *w)
 	w->out.head = w->http.head;
 	w->out.body = w->http.body;
 	w->out.has_length = w->http.has_length;
+	w->out.chunked = w->http.chunked;
 	w->out.upgrade = w->http.has_upgrade && w->http.has_connection;
 	if (w->http.host_ip)
 		return r;

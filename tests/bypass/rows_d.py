@@ -467,7 +467,13 @@ case("D9", "http-8443-blank", "a denied Host on another port, behind an empty li
 OTHER = ("another protocol on a port other than 80 and 443 is not told from its first bytes, and passes to an address "
          "that the policy allows")
 case("D9", "connect-8443", "CONNECT on another port", lambda t: [b"CONNECT two.cdn.test:443 HTTP/1.1\r\n\r\n" + t.marker],
-     port=8443, stated=OTHER)
+     port=8443, allow=False)
+case("D9", "connect-ip-8443", "CONNECT to an address, on another port",
+     lambda t: [b"CONNECT 198.18.0.66:443 HTTP/1.1\r\n\r\n" + t.marker], port=8443, allow=False)
+case("D9", "connect-host-8443", "CONNECT with an allowed Host, on another port",
+     lambda t: [b"CONNECT two.cdn.test:443 HTTP/1.1\r\nHost: one.cdn.test:443\r\n\r\n" + t.marker], port=8443, allow=False)
+case("D9", "connect-early-8443", "CONNECT to an allowed name, and more before the proxy has agreed",
+     lambda t: [b"CONNECT one.cdn.test:443 HTTP/1.1\r\n\r\n", b"\x16\3\1" + t.marker], port=8443, allow=False)
 case("D9", "socks-8443", "SOCKS5 on another port", lambda t: [b"\5\1\0" + t.marker], port=8443, stated=OTHER)
 case("D9", "h2-8443", "HTTP/2 without TLS on another port", lambda t: [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + t.marker],
      port=8443, stated=OTHER)
@@ -942,7 +948,7 @@ for label, what, make in (
         ("crcrlf", "CR CR LF", lambda: f"Host: {OURS}\r\r\nHost: {THEIRS}\r\n"),
         ("nul-name", "NUL in a field name", lambda: f"Host: {OURS}\r\nHo\0st: {THEIRS}\r\n"),
         ("quoted-name", "a field name in parentheses", lambda: f"Host: {OURS}\r\n(Host): {THEIRS}\r\n"),
-        ("chunked", "chunked", lambda: f"Host: {OURS}\r\nTransfer-Encoding: chunked\r\n"),
+        ("chunked", "chunked, and a length", lambda: f"Host: {OURS}\r\nTransfer-Encoding: chunked\r\n"),
         ("chunked-list", "a list of transfer codings", lambda: f"Host: {OURS}\r\nTRANSFER-ENCODING: x, chunked\r\n"),
         ("length-twice", "two lengths", lambda: f"Host: {OURS}\r\nContent-Length: 5\r\n"),
         ("length-same", "the same length twice", lambda: f"Host: {OURS}\r\nContent-Length: 12\r\n"),
@@ -1021,6 +1027,22 @@ later("websocket", "behind an upgrade that the server does not agree to",
 later("h2c", "behind an upgrade to HTTP/2",
       lambda t: [get(OURS, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"), second(t)])
 later("many", "the last of 20 in a segment", lambda t: [get(OURS) * 19 + post(OURS, t.marker)], allow=False)
+CHUNKED = f"POST / HTTP/1.1\r\nHost: {OURS}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+later("chunked", "behind a chunked body", lambda t: [CHUNKED + b"5\r\nhello\r\n0\r\n\r\n" + second(t)])
+later("chunked-pieces", "behind a chunked body, a byte at a time",
+      lambda t: h.every(CHUNKED + b"5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n", 1) + [second(t)], timeout=8, port=8443)
+later("chunked-big", "behind a chunked body of 300,000 bytes",
+      lambda t: [CHUNKED + b"493e0\r\n" + b"x" * 300000 + b"\r\n", b"0\r\n\r\n" + second(t)], port=8443)
+later("chunked-many", "behind 5,000 chunks of a byte", lambda t: [CHUNKED + b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n", second(t)], port=8443)
+for label, what, text in (("lf", "a size that ends with LF", "5\nhello\r\n0\r\n\r\n"), ("space", "a space behind a size", "5 \r\nhello\r\n0\r\n\r\n"),
+                          ("hex", "a size with 0x", "0x5\r\nhello\r\n0\r\n\r\n"), ("sign", "a size with a sign", "+5\r\nhello\r\n0\r\n\r\n"),
+                          ("extension-lf", "LF in an extension", "5;a\nb\r\nhello\r\n0\r\n\r\n"), ("long", "a size of 17 digits", "0" * 16 + "5\r\nhello\r\n0\r\n\r\n"),
+                          ("wrap", "a size of 2^64 and 5", "10000000000000005\r\nhello\r\n0\r\n\r\n"), ("data", "more data than its size", "5\r\nhello!\r\n0\r\n\r\n"),
+                          ("trailer", "a request as a trailer", f"0\r\nGET / HTTP/1.1\r\nHost: {THEIRS}\r\n\r\n"),
+                          ("trailer-lf", "a trailer that ends with LF", "0\r\nX: y\n\r\n"), ("end-lf", "an end of LF", "0\r\n\n")):
+    later(f"chunked-{label}", f"behind a chunked body with {what}", lambda t, text=text: [CHUNKED + text.encode() + post(OURS, t.marker)],
+          allow=False)
+later("get-body", "behind a GET with a body", lambda t: [post(OURS, b'{"query": 1}').replace(b"POST", b"GET") + second(t)])
 later("garbage", "not a request", lambda t: [get(OURS), b"\x16\3\1" + t.marker], allow=False)
 later("blank", "behind an empty line", lambda t: [get(OURS), b"\r\n" + post(OURS, t.marker)], allow=False)
 later("connect", "CONNECT", lambda t: [get(OURS), b"CONNECT two.cdn.test:443 HTTP/1.1\r\n\r\n" + t.marker], allow=False)
@@ -1062,9 +1084,11 @@ def upgrade(name, what, fields, beside=SWITCH):
             raise OSError("not agreed to")
         pieces(sock, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + t.marker)
     function.__doc__ = f"HTTP: a server agrees to HTTP/2, whose requests name others: {what}"
-    technique("D12", f"upgrade-{name}", oracle="marker", beside=server(beside))(function)
+    technique("D12", f"upgrade-{name}", oracle="marker", beside=server(beside), stated=AGREED)(function)
 
 
+AGREED = ("what a server has agreed to (101) is the protocol that it named, and is not read: HTTP/2 can name other hosts of "
+          "the same server")
 upgrade("h2c", "h2c", "Upgrade: h2c\r\n")
 upgrade("h2c-websocket", "h2c, and WebSocket in a field of its own", "Upgrade: h2c\r\nUpgrade: websocket\r\n")
 upgrade("websocket-h2c", "WebSocket, and h2c in a field of its own", "Upgrade: websocket\r\nUpgrade: h2c\r\n")

@@ -16,7 +16,7 @@ struct head {
 	const uint8_t *host;
 	size_t host_len, name_len;
 	unsigned int port;
-	bool literal, has_length, connection, upgrade;
+	bool literal, has_length, connection, upgrade, chunked, old, connect;
 	uint64_t length;
 	size_t head;
 };
@@ -40,9 +40,16 @@ static int request_line(const uint8_t *p, size_t len, struct head *h)
 	if (!version || end - version != 9 ||
 	    (memcmp(version, " HTTP/1.0", 9) != 0 && memcmp(version, " HTTP/1.1", 9) != 0))
 		return SP_BAD(HTTP_MALFORMED);
+	h->old = version[8] == '0';
 	target = space + 1;
 	if (target == version)
 		return SP_BAD(HTTP_MALFORMED);
+	if (space - p == 7 && memcmp(p, "CONNECT", 7) == 0) {
+		h->connect = true;
+		h->target = target;
+		h->target_len = version - target;
+		return SP_MORE;
+	}
 	if (*target == '/')
 		return SP_MORE;
 	if (*target == '*')
@@ -90,7 +97,7 @@ static int host(const uint8_t *p, size_t len, struct head *h)
 
 static int content_length(const uint8_t *p, size_t len, struct head *h)
 {
-	if (h->has_length || len == 0 || len > 16)
+	if (h->has_length || h->chunked || len == 0 || len > 16)
 		return SP_BAD(HTTP_FRAMING);
 	for (size_t i = 0; i < len; i++) {
 		if (!isdigit(p[i]))
@@ -124,8 +131,11 @@ static int field(const uint8_t *p, size_t len, struct head *h)
 		return host(value, len, h);
 	if (is(p, n, "content-length"))
 		return content_length(value, len, h);
-	if (is(p, n, "transfer-encoding"))
-		return SP_BAD(HTTP_FRAMING);
+	if (is(p, n, "transfer-encoding")) {
+		if (h->has_length || h->chunked || h->old || !is(value, len, "chunked"))
+			return SP_BAD(HTTP_FRAMING);
+		h->chunked = true;
+	}
 	h->connection |= is(p, n, "connection");
 	h->upgrade |= is(p, n, "upgrade");
 	return SP_MORE;
@@ -143,8 +153,7 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 		return SP_BAD(HTTP_NOT_HTTP);
 	if (n == size)
 		return SP_MORE;
-	if (n == 0 || p[n] != ' ' || (n == 7 && memcmp(p, "CONNECT", 7) == 0) ||
-	    (n == 3 && memcmp(p, "PRI", 3) == 0))
+	if (n == 0 || p[n] != ' ' || (n == 3 && memcmp(p, "PRI", 3) == 0))
 		return SP_BAD(HTTP_NOT_HTTP);
 	for (at = 0; at < size; at++) {
 		uint8_t c = p[at];
@@ -172,6 +181,14 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 	if (at == size)
 		return size == SP_STREAM_MAX ? SP_BAD(HTTP_TOO_LONG) : SP_MORE;
 	h->head = at + 1;
+	if (h->connect) {
+		h->host = NULL;
+		h->port = 0;
+		r = host(h->target, h->target_len, h);
+		if (r != SP_MORE)
+			return r;
+		return h->literal || h->port ? SP_DONE : SP_BAD(HTTP_HOST);
+	}
 	if (!h->host)
 		return SP_BAD(HTTP_NO_HOST);
 	if (h->target &&
@@ -205,6 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ref_check(work.w.out.host == (size_t)(h.host - data) && work.w.out.host_len == h.host_len &&
 			  work.w.out.host_ip == h.literal && work.w.out.head == h.head,
 		  "where things are");
+	ref_check(work.w.out.chunked == h.chunked, "chunked");
 	ref_check(work.w.out.has_length == h.has_length && work.w.out.body == h.length, "the body");
 	ref_check(work.w.out.upgrade == (h.connection && h.upgrade), "upgrade");
 	if (!h.literal)

@@ -669,6 +669,120 @@ static void check_streams(const struct vectors *all, enum vector_kind kind, uint
 	report(vector_kinds[kind], seen, 10000);
 }
 
+/* ---- bodies --------------------------------------------------------------------------------- */
+
+#define POST_CHUNKED "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define GET_CHUNKED "GET /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define GET_BODY(n) "GET /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: " #n "\r\n\r\n"
+#define AGAIN "GET /2 HTTP/1.1\r\nHost: a.test\r\n\r\n"
+#define EVIL "GET /3 HTTP/1.1\r\nHost: evil.test\r\n\r\n"
+
+/* What of it is a body, and what is read as a head. */
+static const struct {
+	const char *bytes;
+	bool passes;
+} bodies[] = {
+	{POST_CHUNKED "0\r\n\r\n", true},
+	{POST_CHUNKED "5\r\nhello\r\n0\r\n\r\n" AGAIN AGAIN, true},
+	{POST_CHUNKED "00005\r\nhello\r\nA\r\n0123456789\r\na\r\n0123456789\r\n000\r\n\r\n" AGAIN,
+	 true},
+	{POST_CHUNKED "1;a=b;c=\"d\"\r\nx\r\n0;e\r\n\r\n" AGAIN, true},
+	{POST_CHUNKED "3\r\nabc\r\n0\r\nX-Sum: 1\r\nY: a\tb \r\n\r\n" AGAIN, true},
+	{POST_CHUNKED "24\r\n" EVIL "\r\n0\r\n\r\n" AGAIN, true},
+	{POST_CHUNKED "1\r\nx\r\n1\r\ny\r\n1\r\nz\r\n0\r\n\r\n" POST_CHUNKED "0\r\n\r\n" AGAIN,
+	 true},
+	{POST_CHUNKED "5\r\nhel", true},
+	{GET_CHUNKED "2\r\n{}\r\n0\r\n\r\n" AGAIN, true},
+	{GET_BODY(2) "{}" AGAIN, true},
+	{GET_BODY(7) "{\"a\":1}" AGAIN, true},
+	{GET_BODY(5) "hello" AGAIN, true},
+	{GET_BODY(7) "a=b&c=d" AGAIN, true},
+	{POST_CHUNKED "0\r\n\r\n" EVIL, false},
+	{POST_CHUNKED "5\r\nhello\r\n0\r\n\r\n" EVIL, false},
+	{POST_CHUNKED "0\r\nX: y\r\n\r\n" EVIL, false},
+	{POST_CHUNKED "5\nhello\r\n0\r\n\r\n", false},
+	{POST_CHUNKED "5\r\nhello\n0\r\n\r\n", false},
+	{POST_CHUNKED "5\rhello\r\n0\r\n\r\n", false},
+	{POST_CHUNKED "5\r\nhellox\r\n0\r\n\r\n", false},
+	{POST_CHUNKED "5 \r\nhello\r\n0\r\n\r\n", false},
+	{POST_CHUNKED " 5\r\nhello\r\n0\r\n\r\n", false},
+	{POST_CHUNKED "0x5\r\nhello\r\n0\r\n\r\n", false},
+	{POST_CHUNKED "+5\r\nhello\r\n0\r\n\r\n", false},
+	{POST_CHUNKED "\r\n", false},
+	{POST_CHUNKED "g\r\n", false},
+	{POST_CHUNKED "5;a b\r\nhello\r\n", false},
+	{POST_CHUNKED "5;a\n\r\nhello\r\n", false},
+	{POST_CHUNKED "5;a\rb\r\nhello\r\n", false},
+	{POST_CHUNKED "00000000000000005\r\nhello\r\n", false},
+	{POST_CHUNKED "fffffffffffffff0\r\n", false},
+	{POST_CHUNKED "0\r\n" EVIL, false},
+	{POST_CHUNKED "0\r\n X: y\r\n\r\n", false},
+	{POST_CHUNKED "0\r\nX : y\r\n\r\n", false},
+	{POST_CHUNKED "0\r\nX: y\n\r\n", false},
+	{POST_CHUNKED "0\r\nX\r\n\r\n", false},
+	{POST_CHUNKED "0\r\n\n" AGAIN, false},
+	{POST_CHUNKED "0\r\n\r" EVIL, false},
+	{GET_CHUNKED "0\r\n\r\n" EVIL, false},
+	{GET_BODY(36) EVIL AGAIN, false},
+	{GET_BODY(38) "\r\n" EVIL AGAIN, false},
+	{GET_BODY(9) "GET / HTT" AGAIN, false},
+	{GET_BODY(2) "{}" EVIL, false},
+	{GET_BODY(5) "hello" EVIL, false},
+};
+
+static const char *body_of(const char *bytes, size_t i)
+{
+	static char name[40];
+
+	snprintf(name, sizeof(name), "body %zu", i);
+	(void)bytes;
+	return name;
+}
+
+static void check_bodies(void)
+{
+	struct sp_name other;
+	unsigned int n = sizeof(bodies) / sizeof(bodies[0]);
+
+	/* a.test is what the address was learned for, and evil.test is not */
+	vector_prepare(&work, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", 32, 0);
+	vector_judge(&work, VECTOR_HTTP);
+	nobody(&other);
+	learn(server, work.out.hash, acl_of(&other));
+	effort.brief = false;
+	for (size_t i = 0; i < n; i++) {
+		struct stream s = {body_of(bodies[i].bytes, i), (const uint8_t *)bodies[i].bytes,
+				   strlen(bodies[i].bytes), 80, server};
+
+		for (s.port = 80; s.port <= 8080; s.port += 8000) {
+			struct expected e = expect(&s);
+
+			if (e.whole.verdict != (bodies[i].passes ? PASSED : DENIED))
+				complain(&s, "a body that", i, 0, &e, &e.whole);
+			cut_all(&s);
+		}
+	}
+	report("bodies", n, 10000);
+}
+
+/* As many chunks of a byte as a packet has place for. */
+static void check_chunks_many(void)
+{
+	static uint8_t bytes[STREAM_MAX];
+	struct stream s = {"chunks", bytes, sizeof(POST_CHUNKED) - 1, 80, server};
+	struct expected e;
+
+	memcpy(bytes, POST_CHUNKED, s.len);
+	while (s.len + 12 < STREAM_MAX) {
+		memcpy(bytes + s.len, "1\r\nx\r\n", 6);
+		s.len += 6;
+	}
+	memcpy(bytes + s.len, "0\r\n\r\n", 5);
+	s.len += 5;
+	e = expect(&s);
+	tap_ok(e.whole.verdict == PASSED, "%u bytes of chunks of one byte pass", s.len);
+}
+
 /* ---- DNS over TCP --------------------------------------------------------------------------- */
 
 static void dns_same(const struct stream *s, const struct expected *e, const struct segment *g,
@@ -1000,6 +1114,8 @@ int main(void)
 	tap_ok(refragmented > 10000, "tls: %lu hellos in other records among them", refragmented);
 	check_streams(&all, VECTOR_HTTP, 80);
 	check_streams(&all, VECTOR_OTHER, 22);
+	check_bodies();
+	check_chunks_many();
 	check_queries(&all);
 	check_answers(&all);
 	check_waiting();

@@ -364,7 +364,7 @@ static inline void vector_say_http(const struct judged *o, const uint8_t *bytes,
 	if (o->has_length)
 		vector_add(text, size, "body: %" PRIu64 "\n", (uint64_t)o->body);
 	else
-		vector_add(text, size, "body: none\n");
+		vector_add(text, size, "body: %s\n", o->chunked ? "chunked" : "none");
 	if (o->upgrade)
 		vector_add(text, size, "upgrade: yes\n");
 }

@@ -1168,13 +1168,13 @@ def request(*lines, start="GET / HTTP/1.1"):
     return "\r\n".join((start,) + lines + ("", "")).encode("latin-1")
 
 
-def http_ok(name, data, host=HOST, port=None, length=None, head=None, ip=None, upgrade=False):
+def http_ok(name, data, host=HOST, port=None, length=None, head=None, ip=None, upgrade=False, chunked=False):
     if head is None:
         head = data.index(b"\r\n\r\n") + 4
     lines = ["verdict: ok", "host_ip: " + ip if ip else "host: " + host]
     if port is not None:
         lines.append("port: %d" % port)
-    lines += ["head: %d" % head, "body: " + ("none" if length is None else str(length))]
+    lines += ["head: %d" % head, "body: " + ("chunked" if chunked else "none" if length is None else str(length))]
     if upgrade:
         lines.append("upgrade: yes")
     add("http/" + name, data, lines)
@@ -1195,10 +1195,10 @@ def http_clients():
     http_ok("client-curl-post", request(
         "Host: %s:8080" % HOST, ua, "Accept: */*", "Content-Type: application/json",
         "Content-Length: 7", start="POST /v1/x HTTP/1.1") + b'{"a":1}', port=8080, length=7)
-    http_bad("client-curl-chunked", request(
+    http_ok("client-curl-chunked", request(
         "Host: " + HOST, ua, "Accept: */*", "Transfer-Encoding: chunked",
         "Content-Type: application/x-www-form-urlencoded", start="POST /v1/x HTTP/1.1") +
-        b"5\r\nhello\r\n0\r\n\r\n", "http_framing")
+        b"5\r\nhello\r\n0\r\n\r\n", chunked=True)
     http_ok("client-curl-h2c", request(
         "Host: " + HOST, ua, "Accept: */*", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c",
         "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"), upgrade=True)
@@ -1208,10 +1208,9 @@ def http_clients():
     http_ok("client-curl-proxy", request("Host: " + HOST, ua, "Accept: */*",
                                          "Proxy-Connection: Keep-Alive",
                                          start="GET http://%s/zen HTTP/1.1" % HOST))
-    http_bad("client-curl-connect", request("Host: %s:443" % HOST, ua,
+    http_ok("client-curl-connect", request("Host: %s:443" % HOST, ua,
                                             "Proxy-Connection: Keep-Alive",
-                                            start="CONNECT %s:443 HTTP/1.1" % HOST),
-             "http_not_http")
+                                            start="CONNECT %s:443 HTTP/1.1" % HOST), port=443)
     http_ok("client-node", request("host: " + HOST, "Connection: keep-alive",
                                    start="GET /x HTTP/1.1"))
     http_ok("client-python", request("Accept-Encoding: identity", "User-Agent: Python-urllib/3.11",
@@ -1253,8 +1252,15 @@ def http_lines():
     http_bad("method-33", request(h, start="M" * 33 + " / HTTP/1.1"), "http_not_http")
     http_bad("method-33-no-end", b"M" * 33, "http_not_http")
     http_bad("method-endless", b"M" * 400, "http_not_http")
-    http_bad("method-connect", request(h, start="CONNECT api.github.com:443 HTTP/1.1"),
-             "http_not_http")
+    # the host is that of the target
+    http_ok("method-connect", request("Host: evil.com", start="CONNECT api.github.com:443 HTTP/1.1"), port=443)
+    http_ok("connect-no-host", request(start="CONNECT api.github.com:443 HTTP/1.0"), port=443)
+    http_ok("connect-ip", request(h, start="CONNECT 192.0.2.1:443 HTTP/1.1"), ip="192.0.2.1", port=443)
+    for token, target in (("no-port", "api.github.com"), ("port-0", "api.github.com:0"), ("user", "a@api.github.com:443"),
+                          ("slash", "api.github.com:443/"), ("url", "http://api.github.com/"), ("port-big", "api.github.com:70000"),
+                          ("two", "evil.com:1:2"), ("long", "a" * 300 + ":443")):
+        http_bad("connect-" + token, request(h, start="CONNECT %s HTTP/1.1" % target), "http_host")
+    http_bad("connect-two-hosts", request(h, h, start="CONNECT api.github.com:443 HTTP/1.1"), "http_host")
     http_ok("method-connect-prefix", request(h, start="CONNECTX / HTTP/1.1"))
     http_ok("method-conne", request(h, start="CONNE / HTTP/1.1"))
     http_ok("method-prix", request(h, start="PRIX / HTTP/1.1"))
@@ -1517,13 +1523,17 @@ def http_bodies():
     http_bad("length-two-differ", sized(" 5", "Content-Length: 6", data=b"hello"), "http_framing")
     http_bad("length-two-case", sized(" 5", "CONTENT-LENGTH: 0", data=b"hello"), "http_framing")
     http_bad("length-two-zero", sized(" 0", "Content-Length: 0"), "http_framing")
-    for token, line in (("chunked", "Transfer-Encoding: chunked"),
+    for token, line in (("chunked", "Transfer-Encoding: chunked"), ("upper-case", "TRANSFER-ENCODING: CHUNKED"),
+                        ("tab", "Transfer-Encoding:\tchunked"), ("spaces", "Transfer-Encoding:  chunked \t")):
+        http_ok("transfer-" + token, request(h, line, start="POST / HTTP/1.1") + b"0\r\n\r\n", chunked=True)
+    http_ok("transfer-get", request(h, "Transfer-Encoding: chunked") + b"0\r\n\r\n", chunked=True)
+    for token, line in (("twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+                        ("list-twice", "Transfer-Encoding: chunked, chunked"), ("quoted", 'Transfer-Encoding: "chunked"'),
+                        ("parameter", "Transfer-Encoding: chunked;q=1"), ("vt", "Transfer-Encoding: chunked,"),
                         ("identity", "Transfer-Encoding: identity"),
                         ("gzip", "Transfer-Encoding: gzip, chunked"),
                         ("empty", "Transfer-Encoding:"),
-                        ("upper-case", "TRANSFER-ENCODING: CHUNKED"),
-                        ("junk", "Transfer-Encoding: xchunked"),
-                        ("tab", "Transfer-Encoding:\tchunked")):
+                        ("junk", "Transfer-Encoding: xchunked")):
         http_bad("transfer-" + token, request(h, line, start="POST / HTTP/1.1") + b"0\r\n\r\n",
                  "http_framing")
     http_bad("transfer-and-length", sized(" 5", "Transfer-Encoding: chunked", data=b"0\r\n\r\n"),

@@ -664,6 +664,13 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 	case SP_REASON_INBOUND_DENIED:
 		sp_buf_add(buf, "; see inbound in the policy");
 		return;
+	case SP_REASON_PROXY:
+		/* the port that the proxy is asked for is not in the record; mostly it is one of
+		 * these */
+		if (words->sni_usable)
+			sp_buf_printf(buf, "; on port 80 or 443 allow with --allow %.*s",
+				      (int)event->sni_len, (const char *)event->sni);
+		return;
 	case SP_REASON_TLS_ECH:
 		sp_buf_add(buf, "; see tls.ech in the policy");
 		return;
