@@ -160,7 +160,12 @@ def spliced(t, sock, data, to):
     ready, out = os.pipe()
     os.write(out, data)
     sock.connect(to)
-    os.splice(ready, sock.fileno(), len(data))
+    try:
+        os.splice(ready, sock.fileno(), len(data))
+    except OSError as error:
+        if error.errno != 22:  # EINVAL: refused before Linux 6.2, and programs go on without
+            raise
+        sock.send(data)
 
 
 for label, what, function in (

