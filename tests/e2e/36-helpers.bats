@@ -1,0 +1,149 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Helpers outside, with the real ones: what would act for the command is hidden, what signs is not, and programs
+# that have one of their own go on. Nothing of this needs a network.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034
+load helpers
+
+USER_ID=65534
+
+setup() {
+	DIR=$BATS_TEST_TMPDIR
+	OWN=$DIR/own
+	mkdir -p "$OWN"
+	chown $USER_ID:$USER_ID "$OWN"
+	PIDS=()
+	local d=$DIR
+	while [[ $d != / ]]; do
+		chmod o+x "$d"
+		d=$(dirname "$d")
+	done
+	unset SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS TMUX DOCKER_HOST
+}
+
+teardown() {
+	[[ ${#PIDS[@]} -eq 0 ]] || kill "${PIDS[@]}" 2>/dev/null || true
+}
+
+need() {
+	command -v "$1" >/dev/null || skip "$1 is not here"
+}
+
+user() {
+	HOME=$OWN setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@" 3>&-
+}
+
+sandboxed() {
+	timeout -k 2 $((30 * SLOW)) "$SALLYPORT" run --user $USER_ID:$USER_ID "$@" 3>&-
+}
+
+@test "helpers: a session bus: busctl works outside, not inside; --share session-bus gives it back" {
+	need dbus-daemon
+	need busctl
+	cat >"$DIR/bus.conf" <<-XML
+		<busconfig><listen>unix:path=$OWN/bus</listen><policy context="default"><allow user="*"/>
+		<allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+	XML
+	PIDS+=("$(user dbus-daemon --config-file="$DIR/bus.conf" --fork --print-pid)")
+	run -0 user busctl --address="unix:path=$OWN/bus" list
+	run sandboxed -- busctl --address="unix:path=$OWN/bus" list
+	[[ $status -ne 0 ]] || fail "reached: $output"
+	# found by its process above; by its variable too, and by a second name
+	run -0 sandboxed --share session-bus -- busctl --address="unix:path=$OWN/bus" list
+	[[ $output == *org.freedesktop.DBus* ]] || fail "not given back: $output"
+	run -2 sandboxed --share session-buss -- true
+	[[ $output == *"did you mean session-bus?"* ]] || fail "not said: $output"
+	run -0 "$SALLYPORT" run --share help
+	[[ $output == *session-bus* && $output == *ssh-agent* ]] || fail "not listed"
+}
+
+@test "helpers: tmux outside cannot be typed into from inside; a server of one's own works" {
+	need tmux
+	export TMUX_TMPDIR=$OWN
+	user tmux -f /dev/null -L outside new-session -d -s s 'exec cat'
+	PIDS+=("$(user tmux -L outside display-message -p '#{pid}')")
+	run -0 user tmux -L outside send-keys -t s x
+	run sandboxed -- tmux -L outside send-keys -t s x
+	[[ $status -ne 0 ]] || fail "typed"
+	# where it is by default, and with a server of the same name
+	run -0 env -u TMUX_TMPDIR timeout 60 "$SALLYPORT" run --quiet --kill-left --user $USER_ID:$USER_ID -- sh -c \
+		'export SHELL=/bin/sh; tmux -f /dev/null new-session -d -s own "sleep 30" && tmux ls'
+	[[ $output == *own:* ]] || fail "no server of its own: $output"
+	run -0 sandboxed --kill-left -- sh -c 'export SHELL=/bin/sh; tmux -f /dev/null -L inside new-session -d -s own "sleep 30" && tmux -L inside ls'
+	[[ $output == *own:* ]] || fail "no server of its own: $output"
+}
+
+@test "helpers: an ssh agent of this host signs inside; one that somebody else holds is hidden, and said" {
+	need ssh-agent
+	local pid
+	eval "$(user ssh-agent -a "$OWN/agent")" >/dev/null
+	PIDS+=("$SSH_AGENT_PID")
+	user ssh-keygen -q -t ed25519 -N '' -f "$OWN/key"
+	user ssh-add -q "$OWN/key"
+	echo text >"$OWN/text"
+	chmod 644 "$OWN/text"
+	# the private key is only in the agent
+	run -0 sandboxed --quiet -- sh -c 'cd "$1" && rm key && ssh-add -l && ssh-keygen -Y sign -f key.pub -n test <text' sh "$OWN"
+	[[ $output == *ED25519* && $output == *"BEGIN SSH SIGNATURE"* ]] || fail "does not sign: $output"
+	# The same agent, behind somebody who is not known to be one: as editors and sshd forward it.
+	"$PYTHON" -c 'import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+listener.listen()
+print("ready", flush=True)
+import time
+time.sleep(60)' "$OWN/forwarded" >"$DIR/ready" 3>&- &
+	PIDS+=($!)
+	until grep -q ready "$DIR/ready"; do sleep 0.05; done
+	export SSH_AUTH_SOCK=$OWN/forwarded
+	run sandboxed -- timeout 5 ssh-add -l
+	[[ $output == *"Connection refused"* || $output == *"Error connecting to agent"* ]] || fail "reached: $output"
+	[[ $output == *"SSH_AUTH_SOCK"*"--share forwarded-agent"* ]] || fail "not said: $output"
+	run sandboxed --share forwarded-agent -- "$PYTHON" -c "import socket; socket.socket(1).connect('$OWN/forwarded')"
+	[[ $status -eq 0 && $output != *"is hidden"* ]] || fail "not given back: $output"
+}
+
+@test "helpers: X servers of one's own start inside, one outside is not reached" {
+	need Xvfb
+	local n=$((RANDOM % 500 + 100))
+	Xvfb ":$n" -nolisten tcp -nolisten local 3>&- >/dev/null 2>&1 &
+	PIDS+=($!)
+	until [[ -S /tmp/.X11-unix/X$n ]]; do sleep 0.1; done
+	run sandboxed -- "$PYTHON" -c "import socket; socket.socket(1).connect('/tmp/.X11-unix/X$n')"
+	[[ $status -ne 0 ]] || fail "reached"
+	run -0 sandboxed --kill-left -- sh -c "Xvfb :$n -nolisten tcp >/dev/null 2>&1 & for i in 1 2 3 4 5 6 7 8 9 10; do
+		test -S /tmp/.X11-unix/X$n && exit 0; sleep 0.5; done; exit 1"
+}
+
+@test "helpers: python, node, npm, git and curl go on with all of it hidden" {
+	local program
+	export DBUS_SESSION_BUS_ADDRESS=unix:path=$OWN/none XDG_RUNTIME_DIR=$OWN
+	for program in "python3 -c print(1)" "node -e console.log(1)" "npm --version" "git --version" "curl --version"; do
+		command -v "${program%% *}" >/dev/null || continue
+		# shellcheck disable=SC2086
+		run -0 env HOME="$OWN" timeout 60 "$SALLYPORT" run --quiet --user $USER_ID:$USER_ID -- $program
+	done
+}
+
+@test "helpers: as root, in the user's run-time directory that sudo left behind, and under audit_only" {
+	"$PYTHON" -c 'import os, socket, sys, time
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+listener.listen()
+print("ready", flush=True)
+time.sleep(60)' "$OWN/bus" >"$DIR/ready" 3>&- &
+	PIDS+=($!)
+	until grep -q ready "$DIR/ready"; do sleep 0.05; done
+	local ask="import socket; socket.socket(1).connect('$OWN/bus')"
+	run -0 "$PYTHON" -c "$ask"
+	run env XDG_RUNTIME_DIR="$OWN" "$SALLYPORT" run --quiet -- "$PYTHON" -c "$ask"
+	[[ $status -ne 0 ]] || fail "root reached it"
+	run env XDG_RUNTIME_DIR="$OWN" SUDO_UID=$USER_ID SUDO_GID=$USER_ID "$SALLYPORT" run --quiet -- "$PYTHON" -c "$ask"
+	[[ $status -ne 0 ]] || fail "the user of sudo reached it"
+	run env DBUS_SESSION_BUS_ADDRESS="unix:path=$OWN/none;unix:path=$OWN/bus,guid=1" \
+		"$SALLYPORT" run --quiet -- "$PYTHON" -c "$ask"
+	[[ $status -ne 0 ]] || fail "reached, though the second address of the variable"
+	run -0 env XDG_RUNTIME_DIR="$OWN" "$SALLYPORT" run --quiet --mode audit_only -- "$PYTHON" -c "$ask"
+}
