@@ -7,6 +7,9 @@ load helpers
 setup_file() { lab_up; }
 teardown_file() { lab_down; }
 
+# A PID namespace whose first process is in a mount namespace of its own: its bpffs is the one that counts.
+CORNER=(unshare --mount --propagation private --pid --fork --kill-child=TERM --mount-proc)
+
 # What sallyport keeps on this host: pins and cgroups.
 leftovers() {
 	find /sys/fs/bpf/sallyport 2>/dev/null | sort
@@ -117,6 +120,56 @@ descendants() {
 	capture_stop
 	[[ $(<"$d/status") -ne 0 && $(capture_count) -eq 0 ]] || fail "open: $(<"$d/out")"
 	rm -f "$d/left.pid"
+}
+
+# Under `ip netns exec` /sys is private, and so was the bpffs: its last user was the sandbox's own mount namespace.
+left_without_mounts() { # HOW UID...: what goes before sallyport
+	local d=$BATS_TEST_TMPDIR/$1 uid=$2
+	shift 2
+	mkdir -m 777 "$d"
+	# shellcheck disable=SC2046
+	run -0 lab exec "$LAB" timeout $((20 * SLOW)) "$@" "$SALLYPORT" run --user "$uid:$uid" --allow good.test -- \
+		$(client lastmount.py) "$d" "$EVIL4" 443 3>&-
+	[[ $output == *"stays enforced"* ]] || fail "what is left is not said"
+	capture_start "host $EVIL4"
+	echo go >"$d/go"
+	wait_for_file "$d/out" 20
+	capture_stop
+	[[ $(<"$d/freed") == all ]] || fail "the mounts were kept, so this says nothing: $(<"$d/freed")"
+	[[ $(<"$d/out") != open && $(capture_count) -eq 0 ]] || fail "free: $(<"$d/out")"
+}
+
+# bats test_tags=any-kernel
+@test "survive: what is left running in a private bpffs does not free itself by giving up its mounts" {
+	run -0 outside curl -sS -k -m 5 "https://$EVIL4/"
+	left_without_mounts private 65534 unshare --mount --propagation private sh -c \
+		'mount -t bpf -o mode=700 bpf /sys/fs/bpf && exec "$@"' sh
+	left_without_mounts fresh 65534 unshare --mount --propagation private sh -c \
+		'umount -l /sys && mount -t sysfs sysfs /sys && exec "$@"' sh
+	left_without_mounts hosts 65534
+}
+
+# bats test_tags=any-kernel
+@test "survive: with every pin removed the sandbox stays enforced, and the next start has new ones" {
+	local d=$BATS_TEST_TMPDIR
+	run -0 outside curl -sS -k -m 5 "https://$EVIL4/"
+	capture_start "host $EVIL4"
+	# shellcheck disable=SC2016
+	run lab exec "$LAB" timeout $((30 * SLOW)) "${CORNER[@]}" sh -c '
+		mount -t bpf -o mode=700 bpf /sys/fs/bpf
+		"$1" run --quiet --allow good.test -- sh -c "
+			echo ready >$2/ready; while ! test -e $2/go; do sleep 0.05; done
+			curl -sS -k -m 5 https://$3/; echo status \$?" &
+		while ! test -s "$2/ready"; do sleep 0.05; done
+		rm "$(echo /sys/fs/bpf/sallyport/*/map_events)"
+		"$1" run --quiet -- echo half
+		rm -r /sys/fs/bpf/sallyport
+		"$1" run --quiet -- echo again
+		echo go >"$2/go"
+		wait' sh "$SALLYPORT" "$d" "$EVIL4" 3>&-
+	capture_stop
+	[[ $output == *half*again* ]] || fail "no start after that"
+	[[ $output == *"status 7" && $(capture_count) -eq 0 ]] || fail "open"
 }
 
 # A denied request that nobody took back stays in the socket's queue when the program ends, and the

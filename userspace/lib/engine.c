@@ -165,7 +165,7 @@ static int load_programs(uint32_t cpus, bool shared, struct sallyport_bpf **ret_
 	libbpf_said[0] = 0;
 	skel = sallyport_bpf__open();
 	if (!skel)
-		return -errno;
+		return errno ? -errno : -ENOMEM;
 	skel->rodata->shared_known = shared;
 	r = bpf_map__set_max_entries(skel->maps.scratch, cpus * SP_SCRATCH_PER_CPU);
 	if (r == 0)

@@ -97,20 +97,24 @@ static int next_mount(FILE *table, struct mount *ret)
 static int find_mount(const char *table, const char *type,
 		      bool (*use)(const struct mount *mount, void *data), void *data)
 {
-	struct mount *mount = malloc(sizeof(*mount));
-	int r = -ENOMEM;
+	struct mount *mount;
 	FILE *f;
+	int r;
 
-	f = mount ? fopen(table, "re") : NULL;
-	if (mount && !f)
-		r = -errno;
-	while (f && (r = next_mount(f, mount)) > 0)
-		if (strcmp(mount->type, type) == 0 && strcmp(mount->root, "/") == 0 &&
-		    use(mount, data))
-			break;
-	if (f)
+	f = fopen(table, "re");
+	if (!f)
+		return -errno;
+	mount = malloc(sizeof(*mount));
+	if (!mount) {
 		fclose(f);
+		return -ENOMEM;
+	}
+	do
+		r = next_mount(f, mount);
+	while (r > 0 && (strcmp(mount->type, type) != 0 || strcmp(mount->root, "/") != 0 ||
+			 !use(mount, data)));
 	free(mount);
+	fclose(f);
 	return r;
 }
 

@@ -100,7 +100,7 @@ static void remove_trials(int parent)
 bool sp_lsm_refuses(const struct sp_host_paths *paths, int program)
 {
 	char name[32], below[sizeof(paths->current) + 2];
-	int parent, cgroup = -1;
+	int parent, cgroup;
 	bool refuses = false;
 
 	if (ask_for_family() != 0)
