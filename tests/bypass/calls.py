@@ -10,6 +10,7 @@ LIBC.syscall.restype = ctypes.c_long
 
 SYS_SENDMMSG, SYS_VMSPLICE, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD, SYS_CLONE3 = 307, 278, 434, 438, 435
 SYS_ADD_KEY, SYS_BPF, SYS_PERF_EVENT_OPEN, SYS_PTRACE, SYS_PROCESS_VM_WRITEV = 248, 321, 298, 101, 311
+SYS_LANDLOCK_CREATE_RULESET = 444
 SYS_SETNS, SYS_OPEN_BY_HANDLE_AT, SYS_MOUNT = 308, 304, 165
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
     0x20000, 0x2000000, 0x10000000, 0x20000000, 0x40000000)
@@ -95,3 +96,11 @@ def new_user(flags):
     for file, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{file}", "w") as out:
             out.write(text)
+
+
+def landlock_abi():
+    """What this kernel's Landlock can do; 0 if it has none. 6 has scopes."""
+    try:
+        return syscall(SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1)
+    except OSError:
+        return 0

@@ -15,7 +15,7 @@ from technique import (
     EVIL4, INHERITED_CGROUP, INHERITED_SOCKET, RESOLVER4, SELF4, SELF6, NotHere, heard, resolve, technique)
 
 PYTHON = "/usr/bin/python3"
-SAME_USER = "a process of the same user outside can be taken over: --user with a user of its own"
+SCOPES = calls.landlock_abi() >= 6
 HELPER = "a process outside that acts for the command over a UNIX socket, and is in no table of helpers, is no network traffic"
 FOREIGN = "a socket belongs to the cgroup that made it: give a sandbox no UNIX socket of who has the network"
 
@@ -122,12 +122,13 @@ def scm_rights(t):
     send(t, socket.socket(fileno=socket.recv_fds(sock, 1, 1)[1][0]))
 
 
-def neighbour(program, full=False):
-    """A process outside, of the technique's user, with the capabilities that it has (or, full, all of them)."""
+def neighbour(program, full=False, user=None):
+    """A process outside, of the technique's user (or another), with the capabilities that it has (or, full, all)."""
     def beside(harness, t):
+        who = user or t.user
         command = ["nsenter", f"--net=/run/netns/{harness.client}"]
-        if t.user != "root":
-            command += ["setpriv", "--reuid", t.user, "--regid", t.user, "--clear-groups"]
+        if who != "root":
+            command += ["setpriv", "--reuid", who, "--regid", who, "--clear-groups"]
         elif not full:
             # what root has left in a sandbox, or less: or it could not be traced
             command += ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
@@ -167,7 +168,7 @@ def take_socket(t):
     send(t, socket.socket(fileno=calls.syscall(calls.SYS_PIDFD_GETFD, pidfd, number, 0)))
 
 
-@technique("B2", "pidfd-getfd", allow=False, stated=SAME_USER, beside=neighbour(HAS_SOCKET))
+@technique("B2", "pidfd-getfd", allow=False, beside=neighbour(HAS_SOCKET))
 def pidfd_getfd(t):
     """the socket of a process outside, of the same user and capabilities, by pidfd_getfd()"""
     take_socket(t)
@@ -179,7 +180,7 @@ def pidfd_getfd_root(t):
     take_socket(t)
 
 
-@technique("B2", "vm-writev", allow=False, stated=SAME_USER, beside=neighbour(SENDS_BUFFER))
+@technique("B2", "vm-writev", allow=False, beside=neighbour(SENDS_BUFFER))
 def vm_writev(t):
     """the memory of such a process, by process_vm_writev(): what it sends is ours"""
     pid, address = neighbour_of(t)
@@ -190,7 +191,7 @@ def vm_writev(t):
     time.sleep(0.1 * t.wait)
 
 
-@technique("B2", "proc-mem", allow=False, stated=SAME_USER, beside=neighbour(SENDS_BUFFER))
+@technique("B2", "proc-mem", allow=False, beside=neighbour(SENDS_BUFFER))
 def proc_mem(t):
     """the same through /proc/PID/mem"""
     pid, address = neighbour_of(t)
@@ -399,7 +400,7 @@ def unix(t):
     ask_unix(t, unix_path(t))
 
 
-@technique("B4", "abstract", allow=False, stated=HELPER + "; abstract sockets cannot be hidden",
+@technique("B4", "abstract", allow=False, stated=None if SCOPES else HELPER + "; abstract sockets cannot be hidden",
            beside=serving(lambda t: f"\0sp-bypass-{t.marker.decode()}", forward))
 def abstract(t):
     """the same at an abstract UNIX socket"""
@@ -890,6 +891,118 @@ def ask_other(t):
     """a query to a resolver on loopback that is not trusted"""
     t.udp().sendto(b"\0\7\1\0\0\1\0\0\0\0\0\0" + bytes([len(t.marker)]) + t.marker + b"\4evil\4test\0\0\1\0\1",
                    ("127.0.0.8", 53))
+
+
+# ---- B11: through processes outside --------------------------------------------------------------
+
+OTHER = "1234"  # a uid that nobody has: root can take it on
+SETS = {"setfsuid": (122, 123), "setresuid": (117, 119)}
+
+
+def become(how, uid):
+    """Takes a uid and its gid on, for what is opened; and back with 0."""
+    user, group = SETS[how]
+    for number in (group, user) if uid else (user, group):
+        if how == "setfsuid":
+            calls.LIBC.syscall(ctypes.c_long(number), ctypes.c_long(uid))
+        else:
+            calls.syscall(number, -1, uid, -1)
+
+
+def leave_through(t, how, link):
+    """Out of the cgroup, by the file system as that process sees it."""
+    pid, _ = neighbour_of(t)
+    os.setgroups([])
+    become(how, int(OTHER))
+    try:
+        fd = os.open(f"/proc/{pid}/{link}", os.O_PATH | os.O_DIRECTORY)
+    finally:
+        become(how, 0)
+    procs = os.open(f"{'../' * 20}{cgroup_mount()}/cgroup.procs".replace("//", "/"), os.O_WRONLY, dir_fd=fd)
+    os.write(procs, b"0")
+    send(t)
+
+
+def through(name, how, link, **options):
+    def run(t):
+        leave_through(t, how, link)
+
+    run.__doc__ = f"{how}() to the uid of a process outside, and /proc/PID/{link}: from there to cgroup.procs"
+    technique("B11", name, allow=False, users=("root",), beside=neighbour(HAS_SOCKET, user=OTHER), **options)(run)
+
+
+through("root-setfsuid", "setfsuid", "root")
+through("root-setresuid", "setresuid", "root")
+through("cwd-setfsuid", "setfsuid", "cwd")
+through("task-root", "setfsuid", "task/../root")
+through("share-pids", "setfsuid", "root", options=("--share=pids",),
+        stated=None if SCOPES else "--share pids gives the processes outside back, and this kernel has no Landlock scopes")
+
+
+def looks(name, what, full=False, users=("65534", "root")):
+    """A way to a process outside of the same user, as a word."""
+    def register(function):
+        function.__doc__ = what
+        technique("B11", name, allow=False, oracle="word", users=users,
+                  beside=neighbour(HAS_SOCKET, full=full))(function)
+        return function
+    return register
+
+
+@looks("proc-root", "what is mounted for a process outside of the same user, through /proc/PID/root")
+def same_root(t):
+    return bool(os.listdir(f"/proc/{neighbour_of(t)[0]}/root"))
+
+
+@looks("proc-fd", "what such a process has open, through /proc/PID/fd")
+def same_fd(t):
+    return bool(os.close(os.open(f"/proc/{neighbour_of(t)[0]}/fd/1", os.O_WRONLY)) is None)
+
+
+@looks("ptrace", "such a process, by ptrace(PTRACE_SEIZE)")
+def seize(t):
+    return calls.syscall(calls.SYS_PTRACE, 0x4206, neighbour_of(t)[0], 0, 0) == 0
+
+
+@looks("signal", "such a process, stopped and made to go on: kill()")
+def stop(t):
+    pid = neighbour_of(t)[0]
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
+    return True
+
+
+@looks("pidfd-signal", "the same by pidfd_send_signal()")
+def stop_by_pidfd(t):
+    fd = os.pidfd_open(neighbour_of(t)[0])
+    signal.pidfd_send_signal(fd, signal.SIGCONT)
+    return True
+
+
+def elsewhere(harness, t):
+    """A sandbox where /proc is mounted a second time, and a process outside of the same user."""
+    directory = f"{harness.directory}/proc-{t.port}"
+    os.makedirs(directory, exist_ok=True)
+    with_neighbour = neighbour(HAS_SOCKET)(harness, t)
+    next(with_neighbour)
+    pid, _ = neighbour_of(t)
+    program = (f"import os; print('tried', flush=True); os.listdir('{directory}/{pid}/root'); "
+               f"open('{harness.directory}/sent-{t.port}', 'w')")
+    command = harness.sandboxed(t, [PYTHON, "-c", program])
+    command[3:3] = ["sh", "-c", f'mount -t proc proc {directory} && exec "$@"', "sh"]
+    harness.run_sandboxed(t, command, "tried")
+    yield
+    next(with_neighbour, None)
+
+
+@technique("B11", "second-proc", allow=False, oracle="word", users=("root",), beside=elsewhere)
+def through_second_proc(t):
+    """the same through a /proc that is mounted a second time, as for a chroot"""
+    path = f"{t.directory}/sent-{t.port}"
+    if not os.path.exists(path):
+        raise PermissionError(13, "nothing there")
+    os.unlink(path)
+    return True
 
 
 # ---- B16: undoing what enforces ------------------------------------------------------------------
