@@ -85,6 +85,70 @@ time.sleep(60)' "$out" "$signal" 3>&- >/dev/null 2>&1 &
 	done
 }
 
+# Who sends is outside the sandbox, whatever its process group: a script's kill, a supervisor, timeout, sudo.
+@test "run: signals of a process of the same group are passed on" {
+	local d=$BATS_TEST_TMPDIR command
+	command="import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(33))
+open(sys.argv[1], 'w').write('ready')
+time.sleep(60)"
+	# a script's kill $!
+	run -33 timeout $((30 * SLOW)) sh -c '"$@" & p=$!; while ! test -s "$0"; do sleep 0.05; done; kill $p; wait $p' \
+		"$d/script" "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- "$PYTHON" -c "$command" "$d/script" 3>&-
+	# Popen.terminate()
+	run -33 timeout $((30 * SLOW)) "$PYTHON" -c '
+import os, subprocess, sys, time
+p = subprocess.Popen(sys.argv[2:])
+while not os.path.exists(sys.argv[1]) or not os.path.getsize(sys.argv[1]): time.sleep(0.05)
+p.terminate()
+sys.exit(p.wait())' "$d/popen" "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- "$PYTHON" -c "$command" "$d/popen" 3>&-
+	# timeout --foreground stays in the group
+	run timeout --foreground $((3 * SLOW)) "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- sleep 60 3>&-
+	[[ $status -eq 124 ]] || fail "timeout --foreground: $status"
+	# a negative one: kill(0) of the command is not sent back to it
+	run -0 timeout $((30 * SLOW)) setsid -w "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- "$PYTHON" -c '
+import os, signal, time
+count = 0
+def got(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGUSR1, got)
+os.kill(0, signal.SIGUSR1)
+time.sleep(0.5)
+print("signals", count)' 3>&-
+	[[ $output == *"signals 1"* ]] || fail "not once: $output"
+}
+
+# PID 1 of a PID namespace, as in a container.
+@test "run: as PID 1 it reaps what nobody waits for" {
+	run -0 timeout $((30 * SLOW)) unshare --pid --fork --mount-proc "$SALLYPORT" run --quiet --mode audit_only -- sh -c '
+		(sh -c "sleep 0.1 & exec sleep 0.2" &); sleep 1
+		grep -lE "^[0-9]+ .* Z 1 " /proc/[0-9]*/stat; echo end' 3>&-
+	[[ $output == end ]] || fail "zombies: $output"
+}
+
+@test "run: what the command leaves in the PID namespace goes on and is reaped; --kill-left ends it" {
+	local d=$BATS_TEST_TMPDIR i
+	run -5 bare -- sh -c "(setsid sh -c 'sleep 0.3 & sleep 0.6; grep -lE \"^[0-9]+ .* Z 1 \" /proc/[0-9]*/stat >$d/zombies
+		echo late >$d/late' </dev/null >/dev/null 2>&1 &); exit 5"
+	wait_for_file "$d/late" 20
+	[[ ! -s $d/zombies ]] || fail "not reaped"
+	run lab exec "$LAB" "$SALLYPORT" run --kill-left -- sh -c \
+		"setsid sh -c 'sleep 2; echo late >$d/killed' </dev/null >/dev/null 2>&1 & sleep 0.2" 3>&-
+	[[ $status -eq 0 && $output == *"left and killed"* ]] || fail "not said: $output"
+	sleep 2.5
+	[[ ! -e $d/killed ]] || fail "went on"
+}
+
+@test "run: processes outside: root sees none, --share pids gives them back" {
+	run -0 bare -- sh -c 'ls -d /proc/[0-9]*; cat /proc/1/comm'
+	[[ $output == *sallyport-init* && $(grep -c '/proc/' <<<"$output") -le 4 ]] || fail "$output"
+	run -0 bare --share pids -- sh -c 'cat /proc/$PPID/comm'
+	[[ $output == sallyport ]] || fail "$output"
+	run -0 bare --mode audit_only -- sh -c 'cat /proc/$PPID/comm'
+	[[ $output == sallyport ]] || fail "audit_only: $output"
+}
+
 # bats test_tags=any-kernel
 @test "run: bad policies: exit 2, the place is said, the command is not started" {
 	local file name policy=$BATS_TEST_TMPDIR

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -41,6 +42,7 @@
 #include "cli.h"
 #include "hide.h"
 #include "inject.h"
+#include "landlock.h"
 #include "launch.h"
 #include "sockdiag.h"
 
@@ -998,22 +1000,58 @@ static void check_delegation(struct doctor *doctor, struct finding *finding)
 		found(finding, RESULT_OK, "the cgroup above sandboxes is root's");
 }
 
-static void check_ptrace(struct doctor *doctor, struct finding *finding)
+static void check_landlock(struct doctor *doctor, struct finding *finding)
 {
-	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-	int scope = -1;
+	int abi = sp_landlock_abi();
 
 	(void)doctor;
-	if (file && fscanf(file, "%d", &scope) != 1)
-		scope = -1;
-	if (file)
-		fclose(file);
-	if (scope < 0)
+	if (abi >= SP_LANDLOCK_SCOPES)
+		found(finding, RESULT_OK, "ABI %d: scopes of tracing, signals, abstract sockets",
+		      abi);
+	else if (abi)
 		found(finding, RESULT_DEGRADED,
-		      "no yama: a sandbox can trace processes of its user");
+		      "ABI %d has no scopes: every command gets a PID namespace instead; abstract "
+		      "sockets stay in reach",
+		      abi);
 	else
-		found(finding, scope ? RESULT_OK : RESULT_DEGRADED, "yama ptrace_scope is %d",
-		      scope);
+		found(finding, RESULT_DEGRADED,
+		      "not active: every command gets a PID namespace instead; abstract sockets "
+		      "stay "
+		      "in reach");
+}
+
+static void probe_pids(struct finding *finding)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS)) {
+		found(finding, RESULT_MISSING, "%s", strerror(errno));
+		return;
+	}
+	pid = fork();
+	if (pid < 0) {
+		found(finding, RESULT_MISSING, "its first process: %s", strerror(errno));
+		return;
+	}
+	if (!pid)
+		_exit(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+				      mount("proc", "/proc", "proc", 0, NULL)
+			      ? errno
+			      : 0);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		found(finding, RESULT_MISSING, "a /proc of it: %s",
+		      strerror(WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD));
+	else
+		found(finding, RESULT_OK, "with a /proc of its own");
+}
+
+static void check_pids(struct doctor *doctor, struct finding *finding)
+{
+	(void)doctor;
+	in_child(false, probe_pids, finding);
 }
 
 static void probe_userns(struct finding *finding)
@@ -1082,8 +1120,13 @@ static const struct check checks[] = {
 	{"delegation", false, check_delegation,
 	 "the owner of a cgroup can move processes out of it",
 	 "start from a root-owned cgroup (systemd-run --scope), or run --user with another user"},
-	{"ptrace", false, check_ptrace, "processes of the same user outside can be taken over",
-	 "sysctl kernel.yama.ptrace_scope=1, or run --user with a user of its own"},
+	{"Landlock", false, check_landlock,
+	 "processes outside cannot be traced or signalled, nor reached by abstract sockets",
+	 "Linux 6.12 with landlock in lsm=; a network namespace of its own against abstract "
+	 "sockets"},
+	{"PID namespace", true, check_pids, "processes outside cannot be named by a root command",
+	 "a kernel with CONFIG_PID_NS=y, and a container that may mount /proc; or run --share "
+	 "pids"},
 	{"user namespaces", false, check_userns,
 	 "give full capabilities in namespaces of one's own", "nothing to do"},
 };
