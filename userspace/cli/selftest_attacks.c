@@ -1307,26 +1307,55 @@ static int call_keyctl(struct sp_attack *a)
 	return a->try.inside ? -errno : sp_attack_na(a, "keyctl: %s", strerror(errno));
 }
 
+/* Connects to the first of these, and says nothing there. */
+static int connect_first(struct sp_attack *a, const char *const *paths, size_t len,
+			 const char *none)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		struct sockaddr_un to = {.sun_family = AF_UNIX};
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
+
+		snprintf(to.sun_path, sizeof(to.sun_path), "%s", paths[i]);
+		error = connect(fd, (struct sockaddr *)&to, sizeof(to)) ? -errno : 0;
+		close(fd);
+		if (!error) {
+			snprintf(a->note, sizeof(a->note), "%s", paths[i]);
+			return 0;
+		}
+		r = r ? r : error;
+	}
+	return a->try.inside ? r : sp_attack_na(a, "%s", none);
+}
+
 static int resolver_sockets(struct sp_attack *a)
 {
 	static const char *const paths[] = {"/run/systemd/resolve/io.systemd.Resolve",
 					    "/run/nscd/socket", "/var/run/nscd/socket",
 					    "/var/run/.nscd_socket", "/run/avahi-daemon/socket"};
-	int r = 0;
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		struct sockaddr_un to = {.sun_family = AF_UNIX};
-		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return connect_first(a, paths, sizeof(paths) / sizeof(paths[0]),
+			     "no nscd, systemd-resolved or avahi runs here");
+}
 
-		snprintf(to.sun_path, sizeof(to.sun_path), "%s", paths[i]);
-		if (!connect(fd, (struct sockaddr *)&to, sizeof(to))) {
-			snprintf(a->note, sizeof(a->note), "%s", paths[i]);
-			return 0;
-		}
-		r = r ? r : -errno;
-		close(fd);
-	}
-	return a->try.inside ? r : sp_attack_na(a, "no nscd, systemd-resolved or avahi runs here");
+static int helper_sockets(struct sp_attack *a)
+{
+	static const char *const paths[] = {
+		"/run/dbus/system_bus_socket",
+		"/run/docker.sock",
+		"/run/containerd/containerd.sock",
+		"/run/podman/podman.sock",
+		"/run/crio/crio.sock",
+		"/run/systemd/private",
+		"/run/snapd.socket",
+		"/run/libvirt/libvirt-sock",
+		"/var/lib/incus/unix.socket",
+		"/var/lib/lxd/unix.socket",
+	};
+
+	return connect_first(a, paths, sizeof(paths) / sizeof(paths[0]),
+			     "no system bus or container engine runs here");
 }
 
 static int foreign_tcp(struct sp_attack *a)
@@ -1577,6 +1606,7 @@ const struct sp_technique sp_techniques[] = {
 	{NULL, "B3", "pins", "the pins of the programs", CALL, 0, see_pins, AF_INET, 0},
 	{NULL, "B5", "keys", "keyctl(): keys that root's helper resolves", CALL, 0, call_keyctl, AF_INET, 0},
 	{NULL, "B5", "resolver-socket", "a name service behind a UNIX socket", CALL, 0, resolver_sockets, AF_INET, 0},
+	{NULL, "B12", "helper-socket", "a bus, systemd or a container engine behind a UNIX socket", CALL, 0, helper_sockets, AF_INET, 0},
 	{NULL, "B6", "loopback", "a service of the host on loopback, TCP", OUT, 0, foreign_tcp, AF_INET, 0},
 	{NULL, "B6", "loopback-6", "the same over IPv6", OUT, V6, foreign_tcp, AF_INET6, 0},
 	{NULL, "B6", "loopback-udp", "the same, UDP", OUT, 0, foreign_udp, AF_INET, 0},
