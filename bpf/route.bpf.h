@@ -51,10 +51,10 @@ __noinline int route_names(const struct sp_ctx *c)
 	r = bpf_map_lookup_elem(inner, &k);
 	if (!r)
 		return 0;
-	if (r->len > SP_ROUTE_IFS_MAX)
+	if (r->count > SP_ROUTE_IFS_MAX)
 		return 1;
 	for (i = 0; i < SP_ROUTE_IFS_MAX; i++)
-		if (i < r->len && r->ifindex[i] == c->ifindex)
+		if (i < r->count && r->ifindex[i] == c->ifindex)
 			return 1;
 	return 0;
 }

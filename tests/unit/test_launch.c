@@ -957,7 +957,8 @@ static void test_resolv(void **state)
 	assert_int_equal(servers.len, 1);
 	assert_string_equal(servers.text[0], "127.0.0.1");
 	parse("nameserver 10.0.0.1\nnameserver\t2001:DB8::1 # x\n nameserver 9.9.9.9\n"
-	      "nameserverx 1.1.1.1\n;nameserver 2.2.2.2\nnameserver fe80::1%eth0\nnameserver fe80::2\n"
+	      "nameserverx 1.1.1.1\n;nameserver 2.2.2.2\nnameserver fe80::1%eth0\nnameserver "
+	      "fe80::2\n"
 	      "nameserver 10.0.0.1\nnameserver evil.example\nnameserver 127.1\nnameserver",
 	      &servers);
 	assert_int_equal(servers.len, 4);

@@ -79,20 +79,20 @@ static void test_routes(void **state)
 	assert_int_equal(t.len, 6);
 	r = find(&t, "::ffff:0:0", 96);
 	assert_non_null(r);
-	assert_int_equal(r->len, 2);
+	assert_int_equal(r->count, 2);
 	assert_true(r->ifindex[0] + r->ifindex[1] == 5);
 	r = find(&t, "::ffff:192.0.2.0", 120);
 	assert_non_null(r);
-	assert_true(r->len == 1 && r->ifindex[0] == 4);
+	assert_true(r->count == 1 && r->ifindex[0] == 4);
 	r = find(&t, "::ffff:192.0.2.128", 121);
 	assert_non_null(r);
-	assert_int_equal(r->len, 0);
+	assert_int_equal(r->count, 0);
 	r = find(&t, "::", 0);
 	assert_non_null(r);
-	assert_true(r->len == 1 && r->ifindex[0] == 5);
+	assert_true(r->count == 1 && r->ifindex[0] == 5);
 	r = find(&t, "::ffff:203.0.113.0", 120);
 	assert_non_null(r);
-	assert_true(r->len > SP_ROUTE_IFS_MAX);
+	assert_true(r->count > SP_ROUTE_IFS_MAX);
 	free(t.entries);
 }
 
@@ -119,10 +119,10 @@ static void test_multipath(void **state)
 	sp_route_table_finish(&t);
 	r = find(&t, "::ffff:198.51.100.0", 120);
 	assert_non_null(r);
-	assert_true(r->len == 3 && r->ifindex[0] == 7 && r->ifindex[2] == 9);
+	assert_true(r->count == 3 && r->ifindex[0] == 7 && r->ifindex[2] == 9);
 	r = find(&t, "2001:db8:1::", 48);
 	assert_non_null(r);
-	assert_true(r->len > SP_ROUTE_IFS_MAX);
+	assert_true(r->count > SP_ROUTE_IFS_MAX);
 	free(t.entries);
 }
 

@@ -64,14 +64,14 @@ static uint32_t family_bit(int family)
 
 static void route_name(struct sp_route *route, uint32_t ifindex)
 {
-	if (!ifindex || route->len > SP_ROUTE_IFS_MAX)
+	if (!ifindex || route->count > SP_ROUTE_IFS_MAX)
 		return;
-	for (uint32_t i = 0; i < route->len; i++)
+	for (uint32_t i = 0; i < route->count; i++)
 		if (route->ifindex[i] == ifindex)
 			return;
-	if (route->len < SP_ROUTE_IFS_MAX)
-		route->ifindex[route->len] = ifindex;
-	route->len++;
+	if (route->count < SP_ROUTE_IFS_MAX)
+		route->ifindex[route->count] = ifindex;
+	route->count++;
 }
 
 static int compare(const void *a, const void *b)
@@ -109,10 +109,12 @@ static int keep_attribute(const struct nlattr *attribute, void *data)
 static void name_multipath(struct sp_route *route, const struct nlattr *attribute)
 {
 	const uint8_t *p = mnl_attr_get_payload(attribute);
-	size_t left = mnl_attr_get_payload_len(attribute), len;
+	size_t left = mnl_attr_get_payload_len(attribute);
 	struct rtnexthop hop;
 
 	while (left >= sizeof(hop)) {
+		size_t len;
+
 		memcpy(&hop, p, sizeof(hop));
 		if (hop.rtnh_len < sizeof(hop) || hop.rtnh_len > left)
 			break;
@@ -165,8 +167,8 @@ static int add_route(struct sp_route_table *t, const struct nlmsghdr *message)
 		route_name(&entry->route, mnl_attr_get_u32(found[RTA_OIF]));
 	if (found[RTA_MULTIPATH])
 		name_multipath(&entry->route, found[RTA_MULTIPATH]);
-	if (!entry->route.len)
-		entry->route.len = SP_ROUTE_IFS_MAX + 1; /* a nexthop object, not spelt out */
+	if (!entry->route.count)
+		entry->route.count = SP_ROUTE_IFS_MAX + 1; /* a nexthop object, not spelt out */
 	return 0;
 }
 
@@ -208,9 +210,9 @@ int sp_route_table_add(struct sp_route_table *table, const struct nlmsghdr *mess
 
 static void unite(struct sp_route *into, const struct sp_route *from)
 {
-	if (from->len > SP_ROUTE_IFS_MAX)
-		into->len = from->len;
-	for (uint32_t i = 0; i < from->len && i < SP_ROUTE_IFS_MAX; i++)
+	if (from->count > SP_ROUTE_IFS_MAX)
+		into->count = from->count;
+	for (uint32_t i = 0; i < from->count && i < SP_ROUTE_IFS_MAX; i++)
 		route_name(into, from->ifindex[i]);
 }
 
@@ -250,7 +252,6 @@ static int dump(struct mnl_socket *socket, uint16_t type, int family, struct sp_
 	unsigned int sequence = (unsigned int)type << 8 | (unsigned int)family;
 	struct rtmsg *rtm;
 	bool torn = false;
-	ssize_t len;
 	int r;
 
 	header->nlmsg_type = type;
@@ -261,7 +262,8 @@ static int dump(struct mnl_socket *socket, uint16_t type, int family, struct sp_
 	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
 		return -errno;
 	do {
-		len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+		ssize_t len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+
 		if (len < 0 && errno == EINTR) {
 			r = MNL_CB_OK;
 			continue;
