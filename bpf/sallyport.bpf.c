@@ -1021,14 +1021,32 @@ out:
 /* Datagrams of one batch: UDP_MAX_SEGMENTS of <linux/udp.h>, which is 128 since 6.9 */
 #define SP_UDP_SEGMENTS_MAX 64
 
-/* A long header with a version, as of an Initial (RFC 8999 5.1)? */
-__noinline int long_header(struct __sk_buff *skb, __u32 off)
+/*
+ * Versions of QUIC that servers speak, or answer by naming those (RFC 9000 15, RFC 9369, Google's
+ * and other implementations'): 1, 2, drafts, Q0xx, T0xx, mvfst, MsQuic, and greased ones.
+ */
+static __always_inline int quic_version(__u32 v)
+{
+	__u32 series = v >> 8;
+
+	return v == 1 || v == 0x6b3343cf || series == 0xff0000 || (v & 0x0f0f0f0f) == 0x0a0a0a0a ||
+	       (v >> 16) == 0x5130 || (v >> 16) == 0x5430 || series == 0xfaceb0 ||
+	       series == 0xabcd00;
+}
+
+/*
+ * A long header with a version, as of an Initial (RFC 8999 5.1)? On port 443 the fixed bit need not
+ * be set (RFC 9287).
+ */
+__noinline int long_header(struct __sk_buff *skb, __u32 off, __u32 port)
 {
 	__u8 h[5];
+	__u8 bits = port == 443 ? 0x80 : 0xc0;
 
 	if (bpf_skb_load_bytes(skb, off, h, 5))
 		return 0;
-	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
+	return (h[0] & bits) == bits &&
+	       quic_version((__u32)h[1] << 24 | (__u32)h[2] << 16 | (__u32)h[3] << 8 | h[4]);
 }
 
 /* Is one of the datagrams of a batch (UDP_SEGMENT in a control message) an Initial or its like? */
@@ -1041,22 +1059,26 @@ __noinline int batch_quic(struct __sk_buff *skb, const struct sp_ctx *c, __u32 s
 	for (i = 0; i < SP_UDP_SEGMENTS_MAX; i++) {
 		if (at >= c->payload_len)
 			return 0;
-		if (long_header(skb, c->payload + at))
+		if (long_header(skb, c->payload + at, c->dport))
 			return 1;
 		at += size;
 	}
 	return at < c->payload_len;
 }
 
+/*
+ * Port 443 is QUIC's, whatever is sent, unless a rule for UDP alone says that there is something
+ * else there: then what is not QUIC by its first bytes, of any size, is that.
+ */
 static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
 {
-	if (c->dport == 443)
+	if (c->dport == 443 && !(c->entry_flags & SP_ENTRY_DATAGRAMS))
 		return 1;
-	if (c->payload_len < SP_QUIC_INITIAL_MIN)
+	if (c->dport != 443 && c->payload_len < SP_QUIC_INITIAL_MIN)
 		return 0;
 	if (skb->gso_size)
 		return batch_quic(skb, c, skb->gso_size);
-	return long_header(skb, c->payload);
+	return long_header(skb, c->payload, c->dport);
 }
 
 /* Does the policy judge names at this destination, so that a QUIC handshake would have to be read?
@@ -1085,6 +1107,8 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 				return drop(skb, c, f, NULL, EGRESS_DROP);
 			}
 			word |= word ? SP_SETTLED_NAME : 0;
+			if (c->dport == 443)
+				word = 0; /* what is settled does not say by which rule */
 		}
 		if (c->now - f->event > SP_SECOND_NS) {
 			f->event = c->now;

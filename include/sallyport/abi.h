@@ -134,6 +134,8 @@ struct sp_acl_entry {
 
 #define SP_ENTRY_TLS 1u /* `"tls": true` in the rule: these ports speak TLS (443 always does) */
 
+#define SP_ENTRY_DATAGRAMS 8u /* `"protocol": "udp"`: on 443 too, what is not QUIC may be sent */
+
 /* LPM trie keys; values are ACL ids (__u32). A longer prefix's ACL has the shorter ones folded in.
  */
 struct sp_cidr4 {

@@ -98,6 +98,25 @@ send("E1", "fixed-bit-port", "an Initial without the fixed bit (RFC 9287), on an
      lambda t: [padded(long_header(0, fixed=0), t)], port=None, stated=HEURISTIC)
 
 
+# where a rule for UDP alone opens 443 to something else
+WIREGUARD = b"\1\0\0\0" + bytes(range(132))
+for label, what, make in (
+        ("v1", "an Initial of version 1", lambda t: padded(V1, t)), ("v2", "an Initial of version 2", lambda t: padded(V2, t)),
+        ("draft", "an Initial of draft 29", lambda t: padded(version(0xff00001d), t)),
+        ("q046", "an Initial of Google's Q046", lambda t: padded(version(0x51303436), t)),
+        ("grease", "a version that asks for others", lambda t: padded(version(0x1a2a3a4a), t)),
+        ("small", "an Initial of less than 1,200 bytes", lambda t: V1 + t.marker),
+        ("fixed-bit", "an Initial without the fixed bit", lambda t: padded(long_header(0, fixed=0), t)),
+        ("0rtt", "a 0-RTT packet first", lambda t: padded(long_header(1) + V1, t))):
+    send("E1", f"{label}-udp-443", f"{what}, to port 443 by a rule for UDP",
+         lambda t, make=make: [WIREGUARD + t.marker] if t.allowed else [make(t)], allow=True, policy="datagrams")
+send("E1", "second-udp-443", "an Initial behind a datagram of something else, to port 443 by a rule for UDP",
+     lambda t: [WIREGUARD, WIREGUARD + t.marker] if t.allowed else [WIREGUARD, padded(V1, t)], allow=True, policy="datagrams")
+send("E1", "v6-udp-443", "an Initial over IPv6, to port 443 by a rule for UDP",
+     lambda t: [WIREGUARD + t.marker] if t.allowed else [padded(V1, t)], allow=True, policy="datagrams", host=CDN6)
+send("E1", "other-443", "something else than QUIC, to port 443 without such a rule", lambda t: [WIREGUARD + t.marker])
+
+
 def sender(row, name, what, function, port=None):
     """A way to send one datagram with an Initial; its pair sends another."""
     def attempt(t):

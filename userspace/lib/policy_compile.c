@@ -410,7 +410,9 @@ static int list_make(struct compiler *c, const struct sp_target *target, uint32_
 				.port_high = c->ports[i].high,
 				.protocols = rule->protocols,
 				.action = sp_rule_action(rule),
-				.flags = rule->tls ? SP_ENTRY_TLS : 0,
+				.flags = (rule->tls ? SP_ENTRY_TLS : 0) |
+					 (rule->protocols == SP_PROTOCOL_UDP ? SP_ENTRY_DATAGRAMS
+									     : 0),
 			};
 
 			/* ranges of one rule lie apart: only earlier rules can hide one */
