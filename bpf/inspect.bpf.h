@@ -946,17 +946,30 @@ __noinline int dns_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct s
 			       struct sp_scratch *s)
 {
 	__u8 h[2];
-	__u32 len;
+	__u32 len, head = 0;
 
 	if (!c || !f || !s)
 		return SP_BAD(NO_MEMORY);
-	if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
+	len = f->skip;
+	if (!len) {
+		if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
+			return SP_BAD(DNS_SEGMENT);
+		head = 2;
+		len = (__u32)h[0] << 8 | h[1];
+		if (c->payload_len == 2 && len && len <= SP_DNS_QUERY_MAX) {
+			/*
+			 * There are clients that write the length by itself (RFC 7766 8 advises
+			 * against it). It may go, it says nothing; the message must come whole.
+			 */
+			f->skip = len;
+			return SP_PASS;
+		}
+	}
+	if (len == 0 || len > c->payload_len - head)
 		return SP_BAD(DNS_SEGMENT);
-	len = (__u32)h[0] << 8 | h[1];
-	if (len == 0 || len > c->payload_len - 2)
+	if (stream_load(skb, &s->stream, c->payload + head, len) != SP_DONE || s->stream.len != len)
 		return SP_BAD(DNS_SEGMENT);
-	if (stream_load(skb, &s->stream, c->payload + 2, len) != SP_DONE || s->stream.len != len)
-		return SP_BAD(DNS_SEGMENT);
+	f->skip = 0;
 	if (!dns_judge(c, s))
 		return -(int)c->reason;
 	if (f->flags & SP_FLOW_HOME) {
@@ -965,8 +978,8 @@ __noinline int dns_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct s
 		f->flags |= SP_FLOW_ASKED;
 	}
 	event_emit(c, f, s, SP_VERDICT_ALLOWED);
-	c->payload += 2 + len;
-	c->payload_len -= 2 + len;
+	c->payload += head + len;
+	c->payload_len -= head + len;
 	return c->payload_len ? SP_MORE : SP_PASS;
 }
 

@@ -292,7 +292,7 @@ __noinline int dns_judge(struct sp_ctx *c, struct sp_scratch *s)
 	struct sp_tables t;
 	struct sp_policy_conf *conf;
 	const struct sp_acl *acl;
-	int r;
+	int r, typed;
 
 	if (!c || !s)
 		return 0;
@@ -320,11 +320,8 @@ __noinline int dns_judge(struct sp_ctx *c, struct sp_scratch *s)
 	c->name_len = s->name.len;
 	c->detail = s->dns.type;
 	c->answer = conf->denied_answer;
-	if (!query_type_allowed(conf, s->dns.type)) {
-		c->reason = SP_REASON_DNS_TYPE;
-		return 0;
-	}
-	if (s->dns.type == SP_TYPE_PTR && ptr_allowed(c, s)) {
+	typed = query_type_allowed(conf, s->dns.type);
+	if (typed && s->dns.type == SP_TYPE_PTR && ptr_allowed(c, s)) {
 		c->action = SP_ACTION_ALLOW;
 		c->reason = SP_REASON_DNS_PTR;
 		return 1;
@@ -343,11 +340,16 @@ __noinline int dns_judge(struct sp_ctx *c, struct sp_scratch *s)
 			c->reason = SP_REASON_DNS_PTR;
 		return 0;
 	}
-	if (conf->ech == SP_ECH_DENY &&
-	    (s->dns.type == SP_TYPE_HTTPS || s->dns.type == SP_TYPE_SVCB)) {
+	/* the name exists, and has nothing of this type: of an NXDOMAIN clients think that it is
+	 * not */
+	if (!typed || (conf->ech != SP_ECH_OUTER &&
+		       (s->dns.type == SP_TYPE_HTTPS || s->dns.type == SP_TYPE_SVCB))) {
 		c->answer = SP_ANSWER_EMPTY;
 		c->action = SP_ACTION_DENY;
-		c->reason = SP_REASON_TLS_ECH;
+		c->reason = !typed			? SP_REASON_DNS_TYPE
+			    : conf->ech == SP_ECH_STRIP ? SP_REASON_DNS_STRIPPED
+							: SP_REASON_TLS_ECH;
+		c->rule = SP_RULE_DEFAULT;
 		return 0;
 	}
 	return 1;

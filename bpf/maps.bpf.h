@@ -88,7 +88,9 @@ struct sp_flow {
 			__u64 event;   /* ns: last event about an allowed datagram */
 		};
 		struct {
-			__u64 skip; /* HTTP: body bytes until the next head */
+			/* HTTP: body bytes until the next head; DNS: bytes of the query whose
+			 * length went ahead of it */
+			__u64 skip;
 			__u32 base; /* sequence number of stream offset 0 */
 			__u32 end;  /* stream offset behind the bytes accepted so far */
 			union {

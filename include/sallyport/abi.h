@@ -74,7 +74,7 @@ enum sp_action {
 /* The keys of a policy document of the same names (sallyport-policy(5)), as numbers. */
 enum sp_mode { SP_MODE_ENFORCE = 0, SP_MODE_AUDIT_ONLY = 1 };
 enum sp_sni { SP_SNI_REQUIRE = 0, SP_SNI_VERIFY = 1, SP_SNI_OFF = 2 };
-enum sp_ech { SP_ECH_OUTER = 0, SP_ECH_DENY = 1 };
+enum sp_ech { SP_ECH_OUTER = 0, SP_ECH_DENY = 1, SP_ECH_STRIP = 2 };
 enum sp_quic { SP_QUIC_DENY = 0, SP_QUIC_INSPECT = 1 };
 enum sp_loopback { SP_LOOPBACK_OWN = 0, SP_LOOPBACK_ALLOW = 1, SP_LOOPBACK_DENY = 2 };
 enum sp_inbound { SP_INBOUND_ALLOW = 0, SP_INBOUND_DENY = 1 };

@@ -92,7 +92,9 @@
 	/* destinations */                                                                         \
 	X(MULTICAST, "multicast", "broadcast and multicast reach whoever listens: denied")         \
 	X(LOOPBACK_WIRE, "loopback_wire", "a loopback address, sent by another interface than lo") \
-	X(PROXY, "proxy", "a request for a proxy names a host that no rule allows by name")
+	X(PROXY, "proxy", "a request for a proxy names a host that no rule allows by name")        \
+	/* DNS */                                                                                  \
+	X(DNS_STRIPPED, "dns_stripped", "HTTPS and SVCB records are withheld (tls.ech: strip)")
 
 /* SP_REASON_NONE, SP_REASON_RULE, ...: the codes of the list above, in its order. */
 enum sp_reason {

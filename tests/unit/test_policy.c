@@ -73,7 +73,7 @@ static void defaults(void **unused)
 	assert_int_equal(policy->min_ttl, 60);
 	assert_int_equal(policy->max_ttl, 86400);
 	assert_int_equal(policy->sni, SP_SNI_REQUIRE);
-	assert_int_equal(policy->ech, SP_ECH_OUTER);
+	assert_int_equal(policy->ech, SP_ECH_STRIP);
 	assert_int_equal(policy->quic, SP_QUIC_DENY);
 	assert_int_equal(policy->loopback, SP_LOOPBACK_OWN);
 	assert_int_equal(policy->inbound, SP_INBOUND_ALLOW);

@@ -411,6 +411,17 @@ static bool at_message(const struct stream *s, uint32_t c)
 	return off == c;
 }
 
+/* Or behind a length that may go ahead of its message? */
+static bool at_length(const struct stream *s, uint32_t at)
+{
+	uint32_t len;
+
+	if (at < 2 || !at_message(s, at - 2))
+		return false;
+	len = s->bytes[at - 2] << 8 | s->bytes[at - 1];
+	return len && len <= SP_DNS_QUERY_MAX;
+}
+
 /* ---- retransmissions with other bytes ------------------------------------------------------- */
 
 static unsigned long changed_seen, changed_unseen;
@@ -792,8 +803,9 @@ static void dns_same(const struct stream *s, const struct expected *e, const str
 	bool ok = whole_messages ? o.verdict == e->whole.verdict && o.reason == e->whole.reason
 				 : o.verdict == DENIED;
 
-	/* whole messages only, and none behind or at the one that is denied */
-	if (!ok || !at_message(s, o.out) || (o.verdict == DENIED && o.out == s->len))
+	/* whole messages only, and none behind or at the one that is denied but its length */
+	if (!ok || !(at_message(s, o.out) || at_length(s, o.out)) ||
+	    (o.verdict == DENIED && o.out == s->len))
 		complain(s, what, a, 0, e, &o);
 }
 
@@ -809,7 +821,7 @@ static void cut_dns(const struct stream *s)
 	uint32_t n = s->len;
 
 	for (uint32_t c = 1; c < n; c++) {
-		bool whole = at_message(s, c);
+		bool whole = at_message(s, c) || at_length(s, c);
 
 		DNS_SAME(s, &e, whole, "cut at", c, {0, c}, {c, n - c});
 		DNS_SAME(s, &e, whole, "out of order at", c, {c, n - c}, {0, c});
@@ -819,8 +831,8 @@ static void cut_dns(const struct stream *s)
 		for (unsigned int i = 0; c > 1 && i < 4; i++) {
 			uint32_t a = 1 + next_random() % (c - 1);
 
-			DNS_SAME(s, &e, whole && at_message(s, a), "in three", a, {0, a},
-				 {a, c - a}, {c, n - c});
+			DNS_SAME(s, &e, whole && (at_message(s, a) || at_length(s, a)), "in three",
+				 a, {0, a}, {a, c - a}, {c, n - c});
 		}
 	}
 	if (e.whole.verdict == PASSED)

@@ -639,7 +639,8 @@ static void each_event(const struct sp_event *event, void *data)
 	/* A refused teacher (ANSWER) says why a name that resolved cannot be reached: say it too.
 	 */
 	if (event->verdict != SP_VERDICT_ALLOWED && event->kind != SP_EVENT_CLOSE &&
-	    !run->options.quiet)
+	    /* browsers ask for these of every host, and do without */
+	    event->reason != SP_REASON_DNS_STRIPPED && !run->options.quiet)
 		say_denial(run, event);
 }
 

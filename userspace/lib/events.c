@@ -641,7 +641,7 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 			sp_buf_printf(buf, ":%u", event->dport);
 		return;
 	case SP_REASON_EXPIRED:
-		sp_buf_add(buf, "; it must be looked up again");
+		sp_buf_add(buf, "; it must be looked up again, or dns.min_ttl be larger");
 		return;
 	case SP_REASON_UNTRUSTED_RESOLVER:
 		sp_buf_add(buf,
@@ -672,6 +672,7 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 				      (int)event->sni_len, (const char *)event->sni);
 		return;
 	case SP_REASON_TLS_ECH:
+	case SP_REASON_DNS_STRIPPED:
 		sp_buf_add(buf, "; see tls.ech in the policy");
 		return;
 	default:

@@ -203,6 +203,7 @@ const struct sp_word sp_words_sni[] = {
 	{NULL, 0},
 };
 const struct sp_word sp_words_ech[] = {
+	{"strip", SP_ECH_STRIP},
 	{"outer", SP_ECH_OUTER},
 	{"deny", SP_ECH_DENY},
 	{NULL, 0},
@@ -589,6 +590,7 @@ int sp_policy_new(struct sp_policy **ret_policy, struct sp_error **err)
 	policy->resolvers[0].system = true;
 	policy->resolvers_len = 1;
 	policy->min_ttl = 60;
+	policy->ech = SP_ECH_STRIP;
 	policy->max_ttl = 86400;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		policy->query_types[types[i] / 64] |= 1ULL << types[i] % 64;
