@@ -737,6 +737,36 @@ __noinline int question_restore(struct sp_scratch *s)
 	return 0;
 }
 
+#define SP_ANSWER_PASSES 3
+
+/*
+ * The records of an answer. They are in no order (RFC 1034 3.6.2), and there are resolvers that put
+ * an address before the CNAME that leads to it. So while the chain got on and nothing at its end
+ * was found, it is gone through once more from where it has come to.
+ */
+__noinline int answer_records(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
+{
+	__u32 i, pass, start;
+	__u64 at;
+
+	if (!c || !s || !in)
+		return 0;
+	start = s->dns.off;
+	for (pass = 0; pass < SP_ANSWER_PASSES; pass++) {
+		at = s->dns.current_hash;
+		s->dns.off = start;
+		for (i = 0; i < SP_RRS_MAX; i++) {
+			if (i >= s->dns.answers)
+				break;
+			if (answer_step(c, s, in) != SP_MORE)
+				return 0;
+		}
+		if (c->detail || c->reason != SP_REASON_NONE || at == s->dns.current_hash)
+			break;
+	}
+	return 0;
+}
+
 /*
  * Reads the answer in `in`. c->daddr is the resolver it came from. c->detail is then how many
  * addresses it taught; c->reason is NONE if there is nothing to tell.
@@ -744,7 +774,6 @@ __noinline int question_restore(struct sp_scratch *s)
 __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in,
 			    struct sp_flow *f)
 {
-	__u32 i;
 	int r;
 
 	if (!c || !s || !in || !f)
@@ -770,12 +799,7 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 	if (r == SP_MORE)
 		return 0; /* an error code: nothing to learn */
 	question_keep(s);
-	for (i = 0; i < SP_RRS_MAX; i++) {
-		if (i >= s->dns.answers)
-			break;
-		if (answer_step(c, s, in) != SP_MORE)
-			break;
-	}
+	answer_records(c, s, in);
 	question_restore(s); /* for the event */
 	c->name_len = s->name.len;
 	if (c->detail && c->reason == SP_REASON_NONE)

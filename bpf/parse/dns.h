@@ -195,6 +195,13 @@ SP_STEP int sp_dns_unpack(const struct sp_stream *s, struct sp_dns *d, struct sp
 	}
 	if (r != SP_DONE)
 		return SP_BAD(ANSWER_MALFORMED);
+	/*
+	 * A wildcard as a CNAME's target, and as the owner of the address behind it: some proxies
+	 * answer so, and clients do not look. As the one label it is read as another that no host
+	 * has; a question never comes here.
+	 */
+	if (n->wire[0] == 1 && n->wire[1] == '*')
+		n->wire[1] = '_';
 	if (sp_name_scan(n) != SP_DONE)
 		return SP_BAD(ANSWER_MALFORMED);
 	return SP_DONE;

@@ -71,3 +71,40 @@ policy() { # JSON
 	run inside "$PYTHON" "$BATS_TEST_TMPDIR/two.py" "$R" evil.test
 	[[ $status -ne 0 && $(queries_at_R evil.test) -eq 0 ]] || fail "not denied"
 }
+
+@test "dns: an address before its CNAME, and a CNAME to a wildcard, teach what clients take; no more" {
+	local name
+	cat >"$BATS_TEST_TMPDIR/odd.py" <<-'PY'
+		import socket, struct, sys
+		def wire(n): return b"".join(bytes([len(x)]) + x.encode() for x in n.split(".")) + b"\0"
+		def record(owner, kind, data): return wire(owner) + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
+		def a(owner, text): return record(owner, 1, socket.inet_aton(text))
+		def cname(owner, to): return record(owner, 5, wire(to))
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.bind(("198.18.0.2", 53))
+		open(sys.argv[1], "w").write("ready")
+		while True:
+		    q, peer = s.recvfrom(2000)
+		    end = q.index(b"\0", 12) + 5
+		    first = q[13:13 + q[12]].decode()
+		    me = first + ".odd.test"
+		    records = {"last": [a("x.cdn.test", "198.18.0.2"), cname(me, "x.cdn.test")],
+		               "twice": [a("y.cdn.test", "198.18.0.2"), cname("x.cdn.test", "y.cdn.test"), cname(me, "x.cdn.test")],
+		               "star": [cname(me, "*.good.test"), a("*.good.test", "198.18.0.2")],
+		               "other": [a("z.cdn.test", "198.18.0.2"), cname(me, "x.cdn.test")],
+		               "round": [cname(me, "x.cdn.test"), cname("x.cdn.test", me), a("z.cdn.test", "198.18.0.2")]}[first]
+		    s.sendto(q[:2] + struct.pack(">HHHHH", 0x8180, 1, len(records), 0, 0) + q[12:end] + b"".join(records), peer)
+	PY
+	"$TOP/scripts/lab" serve "$LAB" "$PYTHON" "$BATS_TEST_TMPDIR/odd.py" "$BATS_TEST_TMPDIR/ready" 3>&- >/dev/null 2>&1 &
+	echo $! >"$BATS_TEST_TMPDIR/odd.pid"
+	wait_for_file "$BATS_TEST_TMPDIR/ready"
+	policy '{ "version": 1, "rules": [ { "allow": ["*.odd.test"] } ], "dns": { "resolvers": ["198.18.0.2"] } }'
+	for name in last twice star; do
+		run inside dig +tries=1 @"$GOOD4" "$name.odd.test"
+		event kind=answer reason=learned
+	done
+	for name in other round; do
+		run inside dig +tries=1 @"$GOOD4" "$name.odd.test"
+		no_event kind=answer reason=learned
+	done
+}
