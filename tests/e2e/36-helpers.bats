@@ -30,7 +30,7 @@ need() {
 }
 
 user() {
-	HOME=$OWN setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@" 3>&-
+	HOME=$OWN SHELL=/bin/sh setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@" 3>&-
 }
 
 sandboxed() {

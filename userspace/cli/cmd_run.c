@@ -1112,8 +1112,17 @@ static int find_hidden(struct run *run, const struct sp_identity *identity,
 			     sp_policy_mode(run->policy) != SP_MODE_AUDIT_ONLY,
 			     &run->options.shares, ret_hide);
 
+	if (r && sp_policy_mode(run->policy) == SP_MODE_AUDIT_ONLY) {
+		if (!run->options.quiet)
+			sp_cli_warn("cannot look for sockets that answer names without DNS (is "
+				    "/proc mounted?): %s; going on, since audit_only never blocks",
+				    strerror(-r));
+		r = 0;
+	}
 	if (r)
-		return sp_error_set(err, r, "cannot look for the helpers that are to be hidden: %s",
+		return sp_error_set(err, r,
+				    "cannot look for the helpers that are to be hidden (is /proc "
+				    "mounted?): %s",
 				    strerror(-r));
 	if (ret_hide->agent && !run->options.quiet)
 		sp_cli_warn(

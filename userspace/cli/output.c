@@ -321,7 +321,8 @@ static ssize_t write_some(struct sp_output *output)
 
 static void drop_buffered(struct sp_output *output)
 {
-	for (size_t i = 0; i < output->len; i++)
+	/* A newline at the start ends a line that was written before. */
+	for (size_t i = 1; i < output->len; i++)
 		output->lost += output->buf[i] == '\n';
 	output->len = 0;
 }
