@@ -119,6 +119,26 @@ print("signals", count)' 3>&-
 	[[ $output == *"signals 1"* ]] || fail "not once: $output"
 }
 
+# In its PID namespace the shell has no number for the group that it was started in.
+@test "run: after an interactive shell the terminal is the caller's again, also from what is left" {
+	local script=$BATS_TEST_TMPDIR/script end
+	for end in 'exit' "$PYTHON -c 'import os, signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+if os.fork() == 0:
+    os.setpgid(0, 0); os.tcsetpgrp(0, os.getpid()); open(\"$BATS_TEST_TMPDIR/took\", \"w\").write(\"x\"); time.sleep(3)
+    os._exit(0)
+while not os.path.exists(\"$BATS_TEST_TMPDIR/took\"): time.sleep(0.05)'"; do
+		# without job control, as a script is: nobody else takes it back
+		{
+			printf '%s exec %s %s run -q -- ' "$TOP/scripts/lab" "$LAB" "$SALLYPORT"
+			if [[ $end == exit ]]; then echo "bash --norc -ic 'set -m; sleep 0.1; exit 0'"; else echo "$end"; fi
+			echo 'read line && echo "got <$line>"'
+		} >"$script"
+		run -0 "$PYTHON" "$E2E/clients/terminal.py" sh "$script" 3>&-
+		[[ $output == *"got <typed>"* ]] || fail "the terminal is gone: $output"
+	done
+}
+
 # PID 1 of a PID namespace, as in a container.
 @test "run: as PID 1 it reaps what nobody waits for" {
 	run -0 timeout $((30 * SLOW)) unshare --pid --fork --mount-proc "$SALLYPORT" run --quiet --mode audit_only -- sh -c '

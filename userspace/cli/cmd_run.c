@@ -81,6 +81,7 @@ struct run {
 	struct sp_pids pids;
 	char cgroup[PATH_MAX]; /* the command's, as /proc/PID/cgroup says it */
 	bool terminal_was_childs;
+	bool terminal_was_ours; /* this group's, at the start */
 };
 
 static const char *const run_usage =
@@ -790,6 +791,36 @@ static bool child_has_it(const struct run *run, const struct signalfd_siginfo *i
 	return in_sandbox(run, sender);
 }
 
+static void note_terminal(struct run *run)
+{
+	int terminal = open_terminal();
+
+	run->terminal_was_ours = terminal >= 0 && tcgetpgrp(terminal) == getpgrp();
+	if (terminal >= 0)
+		close(terminal);
+}
+
+/*
+ * A shell gives the terminal back to the group that it was started in when it ends. In the PID
+ * namespace it cannot, since that group has no number there; and what the command left may have
+ * taken it. What is neither dead nor the sandbox's has the terminal by right: the caller's shell
+ * gave it.
+ */
+static void reclaim_terminal(struct run *run)
+{
+	int terminal = run->terminal_was_ours ? open_terminal() : -1;
+	pid_t group;
+
+	if (terminal < 0)
+		return;
+	group = tcgetpgrp(terminal);
+	/* SIGTTOU is blocked. */
+	if (group > 0 && group != getpgrp() &&
+	    ((kill(-group, 0) && errno == ESRCH) || in_sandbox(run, group)))
+		tcsetpgrp(terminal, getpgrp());
+	close(terminal);
+}
+
 static void handle_signals(struct run *run, int fd, bool *ret_child_changed, bool at_start)
 {
 	struct signalfd_siginfo info;
@@ -1187,6 +1218,7 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 	if (r)
 		return SP_EXIT_HOST;
 	warn_bwrap(run, &launch);
+	note_terminal(run);
 	r = sp_launch_start(&launch, &launched, err);
 	sp_hide_list_free(&hide);
 	run->child = launched.pid;
@@ -1240,6 +1272,7 @@ static int run_in_box(struct run *run, const struct sp_identity *identity)
 		return r;
 	}
 	r = loop(run, &status);
+	reclaim_terminal(run);
 	if (r) {
 		sp_cli_error("cannot wait for the command: %s", strerror(-r));
 		return SP_EXIT_HOST;
