@@ -886,6 +886,27 @@ static void test_abstract(void **state)
 	close(fd);
 }
 
+/* A directory as a standard file leads to the caller's mounts, an O_PATH one too. */
+static void test_standard(void **state)
+{
+	static const int flags[] = {O_RDONLY, O_PATH};
+	int saved = dup(0);
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct sp_error *err = NULL;
+		int fd = open("/", flags[i]);
+
+		assert_int_equal(dup2(fd, 0), 0);
+		close(fd);
+		assert_int_equal(sp_launch_check_standard(&err), -EPERM);
+		assert_non_null(err);
+		sp_error_free(err);
+	}
+	dup2(saved, 0);
+	close(saved);
+}
+
 /* Mounts go on under a domain that only has scopes. */
 static void test_landlock_mounts(void **state)
 {
@@ -1192,6 +1213,7 @@ int main(void)
 		cmocka_unit_test(test_init),
 		cmocka_unit_test(test_abstract),
 		cmocka_unit_test(test_landlock_mounts),
+		cmocka_unit_test(test_standard),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_resolv),
 		cmocka_unit_test(test_hosts),

@@ -225,12 +225,20 @@ int sp_launch_check_standard(struct sp_error **err)
 	for (int fd = 0; fd <= 2; fd++) {
 		int family = AF_UNIX;
 		socklen_t len = sizeof(family);
+		struct stat st;
 
 		if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family != AF_UNIX)
 			return sp_error_set(err, -EPERM,
 					    "%s is a network socket made outside the "
 					    "sandbox, which no hook would see; put a pipe between "
 					    "(cat | sallyport ... | cat)",
+					    names[fd]);
+		/* From there the caller's mounts are reached, where nothing is covered or
+		 * read-only. */
+		if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
+			return sp_error_set(err, -EPERM,
+					    "%s is a directory, which leads around what is hidden "
+					    "from the command; give it a file or /dev/null",
 					    names[fd]);
 	}
 	return 0;

@@ -130,7 +130,8 @@ int sp_launch_start(const struct sp_launch *launch, struct sp_launched *ret_laun
 
 /*
  * -EPERM with an error if standard input, output or error is a socket of another family than UNIX:
- * it was made outside the sandbox, so no hook would ever see what is sent on it.
+ * it was made outside the sandbox, so no hook would ever see what is sent on it. Also if it is a
+ * directory: openat() from there walks the caller's mounts.
  */
 int sp_launch_check_standard(struct sp_error **err);
 
