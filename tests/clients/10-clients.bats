@@ -7,6 +7,7 @@ load helpers
 
 setup_file() {
 	clients_up
+	"$PYTHON" -c 'import requests' && in_background idle --allow svc.test -- "$PYTHON" "$HERE/programs/client.py" idle http://svc.test/ 150
 	if command -v nginx >/dev/null; then
 		# the pool of nginx outlives the TTL: that is what min_ttl is for
 		printf '{"version":1,"rules":[{"allow":["short.test"]}],"dns":{"min_ttl":600}}' >"$LAB_DIR/min-ttl.json"
@@ -23,9 +24,12 @@ in_background() { # NAME [OPTION]... -- CMD...
 	local name=$1
 	shift
 	(
-		status=0
-		lab exec "$LAB" timeout -k 2 400 "$SALLYPORT" run --events "$LAB_DIR/$name.events" \
-			"$@" </dev/null >"$LAB_DIR/$name.out" 2>&1 3>&- || status=$?
+		local status=0
+		"$TOP/scripts/lab" exec "$LAB" timeout -k 2 400 "$SALLYPORT" run --kill-left --events "$LAB_DIR/$name.events" \
+			"$@" </dev/null >"$LAB_DIR/$name.out" 2>&1 &
+		# ends with the lab
+		echo "$! $(cut -d' ' -f22 "/proc/$!/stat")" >>"$LAB_DIR/pids"
+		wait "$!" || status=$?
 		echo "$status" >"$LAB_DIR/$name.status"
 	) </dev/null >/dev/null 2>&1 3>&- &
 }
@@ -101,10 +105,70 @@ ssh_options() {
 
 # ---- git --------------------------------------------------------------------------------------
 
+@test "client: git push of 5 MB over clear-text http" {
+	run -0 outside git -C "$LAB_DIR/work" push -q http://svc.test/git/repo.git HEAD:refs/heads/outside
+	# other objects: what is there already is not sent again
+	git -C "$LAB_DIR/work" checkout -q --orphan "o$RANDOM"
+	head -c 5000000 /dev/urandom >"$LAB_DIR/work/five-megabytes"
+	git -C "$LAB_DIR/work" -c user.name=lab -c user.email=lab@svc.test commit -qam again
+	run inside git -C "$LAB_DIR/work" push -q http://svc.test/git/repo.git HEAD:refs/heads/inside
+	[[ $status -eq 0 ]] || fail "the push"
+	git -C "$LAB_DIR/git/repo.git" rev-parse --verify refs/heads/inside
+	grep -qE '^svc git [0-9]+ POST /git/repo.git/git-receive-pack [0-9]{7} chunked' "$LAB_DIR/clients.log" ||
+		fail "git did not send it in chunks"
+	slowly denied "$BAD_HOST" git ls-remote http://bad.test/git/repo.git
+}
+
 @test "client: git://" {
 	POLICY=(--allow svc.test:9418)
 	allowed git ls-remote git://svc.test/repo.git
 	slowly denied "$BAD_HOST" git ls-remote git://bad.test/repo.git
+}
+
+# ---- clear-text HTTP --------------------------------------------------------------------------
+
+@test "client: curl -T -, an upload in chunks" {
+	allowed sh -c 'head -c 3000000 /dev/zero | curl -sS -T - http://svc.test/upload | sed "s/at [0-9]*//"'
+	[[ $output == *"got 3000000 bytes"* ]]
+	slowly denied "$BAD_HOST" sh -c 'head -c 3000000 /dev/zero | curl -fsS -T - http://bad.test/upload'
+}
+
+@test "client: a second request behind an upload in chunks is judged for itself" {
+	allowed sh -c 'echo x | curl -sS -T - http://svc.test/one --next -sS http://svc.test/two | sed "s/at [0-9]*//"'
+	refused "$BAD_HOST or (host $SVC4 and port 80)" \
+		sh -c "echo x | curl -fsS --resolve bad.test:80:$SVC4 -T - http://bad.test/one"
+}
+
+@test "client: Elasticsearch's GET with a body" {
+	allowed curl -4 -sS -X GET -H 'Content-Type: application/json' -d '{"query":{"match_all":{}}}' http://svc.test/a/_search
+	[[ $output == *'"took": 26'* ]]
+	slowly denied "$BAD_HOST" curl -fsS -X GET -d '{"query":{}}' http://bad.test/a/_search
+}
+
+@test "client: docker attach" {
+	need docker
+	POLICY=(--allow svc.test:2375)
+	export DOCKER_CONFIG=$BATS_TEST_TMPDIR
+	allowed sh -c 'echo ping | DOCKER_HOST=tcp://svc.test:2375 docker attach box'
+	[[ $output == *"container says: ping"* ]]
+	slowly denied "$BAD_HOST" sh -c 'echo ping | DOCKER_HOST=tcp://bad.test:2375 docker attach box'
+}
+
+@test "client: docker attach, on port 80" {
+	need docker
+	export DOCKER_CONFIG=$BATS_TEST_TMPDIR
+	allowed sh -c 'echo ping | DOCKER_HOST=tcp://svc.test:80 docker attach box'
+	[[ $output == *"container says: ping"* ]]
+}
+
+@test "client: a forward proxy that a rule names is judged by what it is asked for" {
+	need tinyproxy
+	local proxied=(curl -sS --cacert "$CA" -o /dev/null -x http://svc.test:8888)
+	POLICY=(--allow svc.test:8888 --allow "$SVC4:443")
+	allowed "${proxied[@]}" --connect-to "svc.test:443:$SVC4:443" https://svc.test/
+	# to the proxy itself, which is allowed
+	refused "host $SVC4 or host $SVC6" "${proxied[@]}" --connect-to "bad.test:443:$BAD4:443" https://bad.test/
+	slowly denied "$BAD_HOST" curl -sS --cacert "$CA" -x http://bad.test:8888 --connect-to "svc.test:443:$SVC4:443" https://svc.test/ -o /dev/null
 }
 
 # ---- mail -------------------------------------------------------------------------------------
@@ -199,6 +263,15 @@ as_user_too() {
 
 # ---- Java, browsers ---------------------------------------------------------------------------
 
+# bats test_tags=host-only
+@test "client: Java's java.net.http, which asks for h2c" {
+	need java
+	need_module h2
+	SAME_OUTPUT=0 slowly allowed java -Xshare:auto -XX:TieredStopAtLevel=1 "$HERE/programs/Fetch.java" http://svc.test/
+	[[ $output == *HTTP_2*"hello by h2c"* ]] || fail "no upgrade"
+	slowly denied "$BAD_HOST" java -XX:TieredStopAtLevel=1 "$HERE/programs/Fetch.java" http://bad.test/
+}
+
 browser() { # NAME FILE...: the first that is there
 	local name=$1 file
 	shift
@@ -255,6 +328,15 @@ loads_not() { # BROWSER PROGRAM
 }
 
 # ---- what takes time, started first -----------------------------------------------------------
+
+# Two requests on one connection, with 150 s between them; started with the lab.
+@test "client: requests, idle for 150 s on one connection" {
+	need_module requests
+	wait_for_file "$LAB_DIR/idle.status" $((200 / SLOW + 60))
+	output=$(<"$LAB_DIR/idle.out")
+	[[ $(<"$LAB_DIR/idle.status") == 0 && $output == *"same connection"* ]] || fail "the second request"
+	denied "$BAD_HOST" "$PYTHON" "$HERE/programs/client.py" idle http://bad.test/ 0
+}
 
 @test "client: nginx inside, proxy_pass to a name whose TTL is 1, after 100 s" {
 	need nginx
