@@ -6,6 +6,12 @@
 load helpers
 
 setup_file() { lab_up; }
+
+# written by the user that the command runs as
+as() { # USER
+	chmod 666 "$EVENTS"
+	POLICY+=(--user "$1")
+}
 teardown_file() { lab_down; }
 
 # Can the packet hook tell pages (bpf_rdonly_cast)? Held against what doctor has tried.
@@ -26,7 +32,7 @@ told() {
 @test "pages: the body of a request by sendfile" {
 	POLICY=(--allow good.test)
 	allowed "$PYTHON" "$E2E/clients/pages.py" upload good.test 4000000
-	POLICY=(--allow good.test --user 65534:65534)
+	as 65534:65534
 	allowed "$PYTHON" "$E2E/clients/pages.py" upload good.test 20
 }
 
@@ -53,7 +59,8 @@ told() {
 @test "pages: what the calls say, as uid 65534 and as root" {
 	local user
 	for user in 65534:65534 0:0; do
-		POLICY=(--user "$user")
+		POLICY=()
+		as "$user"
 		run -0 inside "$PYTHON" "$E2E/clients/pages.py" words
 		if told; then
 			[[ $(grep -c ' ok$' <<<"$output") -eq 4 ]] || fail "refused"
