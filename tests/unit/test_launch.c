@@ -699,7 +699,7 @@ static pid_t outside(uid_t uid)
 	if (!pid) {
 		if (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
 			_exit(1);
-		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 		if (!uid && (sp_launch_drop_bounding() || sp_launch_drop_caps()))
 			_exit(1);
 		(void)!write(fds[1], ".", 1);

@@ -180,7 +180,7 @@ static void __attribute__((noreturn)) init(int tell)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
 		ready.error = errno;
 	} else {
-		prctl(PR_SET_NAME, "sallyport-init", 0, 0, 0);
+		(void)prctl(PR_SET_NAME, "sallyport-init", 0, 0, 0);
 		ready.error = -prepare_init(tell, &signals, &what);
 	}
 	snprintf(ready.what, sizeof(ready.what), "%s", what);
