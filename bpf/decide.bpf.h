@@ -165,6 +165,8 @@ static __always_inline void cidr_match(struct sp_ctx *c, const struct sp_policy_
 {
 	__u32 acl;
 
+	if (stays_here(c))
+		protocol |= SP_LOCAL;
 	if (addr_is_v4(c->daddr)) {
 		if (!conf->has_cidr4)
 			return;

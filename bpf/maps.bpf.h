@@ -39,6 +39,7 @@ enum sp_flow_state {
 	SP_FLOW_HTTP,	  /* request heads */
 	SP_FLOW_SNIFF,	  /* the first bytes tell which of the two, or neither */
 	SP_FLOW_DNS,	  /* whole DNS messages over TCP */
+	SP_FLOW_LOCAL,	  /* to a listener of the sandbox's own, until its end is known for sure */
 	SP_FLOW_DENIED,
 };
 

@@ -266,7 +266,12 @@ static __always_inline int option_ignored(const struct bpf_sockopt *ctx, const s
 		 * host gets itself passes no packet hook; without the option the kernel refuses
 		 * every route to a broadcast address, which no program here could recognise.
 		 */
-		return ctx->optname == O_SO_BROADCAST;
+		/*
+		 * Of UDP it lets sockets of any user have the same port: a datagram to a listener
+		 * of this sandbox's could then be delivered to a service outside, the moment that
+		 * the first is closed. It is not needed to bind anew, as it is for TCP.
+		 */
+		return ctx->optname == O_SO_BROADCAST || ctx->optname == O_SO_REUSEADDR;
 	/*
 	 * With extended errors on, a query that is dropped in order to be answered by us would fail
 	 * with ENOBUFS, and glibc's resolver, which sets this option, would not wait for the
@@ -288,12 +293,6 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 	struct sp_flow *f;
 	int r = 1;
 
-	if (ctx->level == L_SOCKET && sk &&
-	    (ctx->optname == O_SO_REUSEADDR || ctx->optname == O_SO_REUSEPORT)) {
-		f = bpf_sk_storage_get(&flows, sk, 0, 0);
-		if (f)
-			f->shared = 1; /* whatever the value: it could be set, bound, and unset */
-	}
 	if (option_denied(ctx)) {
 		r = socket_refuse(a, sk, sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL,
 				  SP_REASON_SOCKET_OPTION,
@@ -301,6 +300,12 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 	} else if (a->mode == SP_MODE_ENFORCE && option_ignored(ctx, sk)) {
 		ctx->optlen = -1;
 		return 1;
+	} else if (sk && ctx->level == L_SOCKET &&
+		   (ctx->optname == O_SO_REUSEADDR || ctx->optname == O_SO_REUSEPORT)) {
+		/* the second among sockets of one user, which servers of many threads need */
+		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (f)
+			f->shared = 1; /* whatever the value: it could be set, bound, and unset */
 	}
 	/* an option larger than a page is not copied in whole: let the kernel take it from user
 	 * space */
@@ -311,50 +316,129 @@ int sp_setsockopt(struct bpf_sockopt *ctx)
 
 /* ---- connect, sendmsg ----------------------------------------------------------------------- */
 
+/* Whose a socket on this host is, that a packet would come to. */
+enum owner {
+	OWNER_NONE = -1,
+	OWNER_FOREIGN,
+	OWNER_SHARED,	/* this sandbox's, UDP; sockets outside may have the same port */
+	OWNER_LISTENER, /* this sandbox's, and it listens */
+	OWNER_OWN,
+};
+
+/* The tuple of c, as the receiver would look for it: its size. */
+static __always_inline __u32 owner_tuple(struct bpf_sock_tuple *t, const struct sp_ctx *c)
+{
+	if (addr_is_v4(c->daddr)) {
+		t->ipv4.daddr = *(__u32 *)(c->daddr + 12);
+		if (!t->ipv4.daddr)
+			t->ipv4.daddr = bpf_htonl(0x7f000001);
+		t->ipv4.saddr = *(__u32 *)(c->saddr + 12);
+		if (!t->ipv4.saddr)
+			t->ipv4.saddr = t->ipv4.daddr;
+		t->ipv4.dport = bpf_htons(c->dport);
+		t->ipv4.sport = bpf_htons(c->sport);
+		return sizeof(t->ipv4);
+	}
+	__builtin_memcpy(t->ipv6.daddr, c->daddr, 16);
+	if (addr_high(c->daddr) == 0 && addr_low(c->daddr) == 0)
+		t->ipv6.daddr[3] = bpf_htonl(1);
+	__builtin_memcpy(t->ipv6.saddr, c->saddr, 16);
+	if (addr_high(c->saddr) == 0 && addr_low(c->saddr) == 0)
+		__builtin_memcpy(t->ipv6.saddr, t->ipv6.daddr, 16);
+	t->ipv6.dport = bpf_htons(c->dport);
+	t->ipv6.sport = bpf_htons(c->sport);
+	return sizeof(t->ipv6);
+}
+
+static __always_inline int owner_of(struct bpf_sock *sk, __u64 cgroup)
+{
+	struct sp_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	if (!f || f->cgroup != cgroup)
+		return OWNER_FOREIGN;
+	if (f->shared && sk->protocol == IPPROTO_UDP)
+		return OWNER_SHARED;
+	return sk->state == BPF_TCP_LISTEN ? OWNER_LISTENER : OWNER_OWN;
+}
+
 /*
- * Is there a socket of this sandbox at the loopback address (daddr, dport)? 1, 0 (foreign), -1
- * (none). A call, since its tuple would not fit on the stack of sp_egress().
+ * Who would get what is sent to (daddr, dport) of this host? A call, since its tuple would not fit
+ * on the stack of sp_egress().
  */
 static __noinline int loopback_owner(void *ctx, const struct sp_ctx *c)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
-	struct sp_flow *f;
 	__u32 size;
 	int r;
 
-	if (addr_is_v4(c->daddr)) {
-		t.ipv4.daddr = *(__u32 *)(c->daddr + 12);
-		if (!t.ipv4.daddr)
-			t.ipv4.daddr = bpf_htonl(0x7f000001);
-		t.ipv4.saddr = *(__u32 *)(c->saddr + 12);
-		if (!t.ipv4.saddr)
-			t.ipv4.saddr = t.ipv4.daddr;
-		t.ipv4.dport = bpf_htons(c->dport);
-		t.ipv4.sport = bpf_htons(c->sport);
-		size = sizeof(t.ipv4);
-	} else {
-		__builtin_memcpy(t.ipv6.daddr, c->daddr, 16);
-		if (addr_low(c->daddr) == 0)
-			t.ipv6.daddr[3] = bpf_htonl(1);
-		__builtin_memcpy(t.ipv6.saddr, c->saddr, 16);
-		if (addr_high(c->saddr) == 0 && addr_low(c->saddr) == 0)
-			t.ipv6.saddr[3] = bpf_htonl(1);
-		t.ipv6.dport = bpf_htons(c->dport);
-		t.ipv6.sport = bpf_htons(c->sport);
-		size = sizeof(t.ipv6);
-	}
+	/* of a link-local address the receiver asks with another interface than is known here */
+	if (c->daddr[0] == 0xfe && (c->daddr[1] & 0xc0) == 0x80)
+		return OWNER_FOREIGN;
+	size = owner_tuple(&t, c);
 	if (c->protocol == IPPROTO_TCP)
 		sk = bpf_sk_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
 	else
 		sk = bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk && c->protocol == IPPROTO_TCP && c->sport) {
+		/*
+		 * An earlier connection of these ports may still be in TIME_WAIT, which the helper
+		 * does not give. A SYN ends that, and is for the listener (tcp_v4_rcv()).
+		 */
+		if (size == sizeof(t.ipv4))
+			t.ipv4.sport = 0;
+		else
+			t.ipv6.sport = 0;
+		sk = bpf_sk_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	}
 	if (!sk)
-		return -1;
-	f = bpf_sk_storage_get(&flows, sk, 0, 0);
-	r = f && f->cgroup == a->cgroup;
+		return OWNER_NONE;
+	r = owner_of(sk, a->cgroup);
 	bpf_sk_release(sk);
 	return r;
+}
+
+/*
+ * The same for a segment that is no SYN: who has the other end of its connection? Before the
+ * handshake's last segment that is the request, for which the helper gives the listener it is of.
+ */
+static __noinline int loopback_peer(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	__u32 size = owner_tuple(&t, c);
+	int r;
+
+	sk = bpf_sk_lookup_tcp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return OWNER_NONE;
+	r = owner_of(sk, a->cgroup);
+	/* just made from a request, on another CPU, and has no state of ours yet */
+	if (r == OWNER_FOREIGN && sk->state == BPF_TCP_SYN_RECV &&
+	    bpf_sk_cgroup_id(sk) == a->cgroup)
+		r = OWNER_LISTENER;
+	bpf_sk_release(sk);
+	return r;
+}
+
+/*
+ * May a hook leave a denial to the packet hook once more in this second? What the packet hook drops
+ * has an entry in conntrack already, of which a host has not so many.
+ */
+static __always_inline int probe(const struct sp_ctx *c)
+{
+	__u32 slot = c->sandbox;
+	struct sp_sandbox *b = bpf_map_lookup_elem(&sandboxes, &slot);
+	__u64 second = c->now >> 30 << 32;
+
+	if (!b)
+		return 0;
+	if (((b->probes ^ second) >> 32) == 0)
+		return (__u32)__sync_fetch_and_add(&b->probes, 1) < SP_PROBES_MAX;
+	b->probes = second | 1;
+	return 1;
 }
 
 /*
@@ -416,7 +500,7 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 		return 0;
 	}
 	decide_address(c);
-	if (addr_is_loopback(c->daddr) && c->via != SP_VIA_CIDR && c->via != SP_VIA_NAME) {
+	if (stays_here(c) && c->via != SP_VIA_CIDR && c->via != SP_VIA_NAME) {
 		c->via = SP_VIA_LOOPBACK;
 		c->action = SP_ACTION_DENY;
 		c->rule = SP_RULE_DEFAULT;
@@ -430,15 +514,35 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 			return 0;
 		}
 		owner = loopback_owner(ctx, c);
-		if (owner == 1) {
+		if (owner >= OWNER_LISTENER) {
 			c->action = SP_ACTION_ALLOW;
 			c->reason = SP_REASON_LOOPBACK_OWN;
 			return 1;
 		}
-		c->reason = owner == 0 ? SP_REASON_LOOPBACK_FOREIGN : SP_REASON_NO_LISTENER;
+		c->reason = owner == OWNER_NONE	    ? SP_REASON_NO_LISTENER
+			    : owner == OWNER_SHARED ? SP_REASON_LOOPBACK_SHARED
+						    : SP_REASON_LOOPBACK_FOREIGN;
 		return 0;
 	}
 	return c->action == SP_ACTION_ALLOW;
+}
+
+/*
+ * Is a destination that is denied perhaps an address of this host's own, with a listener of this
+ * sandbox? Whether it stays here only the packet says.
+ */
+static __always_inline int perhaps_here(void *ctx, const struct sp_ctx *c)
+{
+	struct sp_policy_conf *conf = policy_conf(c->policy);
+	int owner;
+
+	if (!conf || conf->loopback == SP_LOOPBACK_DENY || addr_is_loopback(c->daddr) ||
+	    addr_is_group(c->daddr) || c->dport == 53 || c->rule != SP_RULE_DEFAULT)
+		return 0;
+	owner = loopback_owner(ctx, c);
+	if (conf->loopback == SP_LOOPBACK_OWN && owner < OWNER_LISTENER)
+		return 0;
+	return owner != OWNER_NONE && probe(c);
 }
 
 static __always_inline int flow_settled(const struct sp_flow *f, const struct sp_ctx *c)
@@ -574,8 +678,10 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 	 * addresses (RFC 6724), Go to port 53 of each: it may. The send that would follow gets the
 	 * error. Not to groups: what is sent to one has reached this host before any packet hook.
 	 */
-	if (!sending && c->protocol == IPPROTO_UDP)
-		ok = ok || c->reason != SP_REASON_MULTICAST;
+	if (!ok && !sending && c->protocol == IPPROTO_UDP)
+		ok = c->reason != SP_REASON_MULTICAST && probe(c);
+	else if (!ok)
+		ok = perhaps_here(ctx, c);
 	if (!ok)
 		return refuse(c, f);
 	addr_copy(f->asked, c->daddr);
@@ -747,7 +853,7 @@ static __always_inline __u8 flow_inspector(const struct sp_ctx *c, struct sp_flo
 		f->flags |= SP_FLOW_DENY_ONLY | SP_FLOW_LENIENT;
 		return SP_FLOW_SNIFF;
 	}
-	return SP_FLOW_OPEN;
+	return c->reason == SP_REASON_LOOPBACK_OWN ? SP_FLOW_LOCAL : SP_FLOW_OPEN;
 }
 
 static __always_inline void flow_settle(struct sp_flow *f, const struct sp_ctx *c, __u8 state)
@@ -818,13 +924,40 @@ static __always_inline int tcp_inspect(struct __sk_buff *skb, struct sp_ctx *c, 
 	return SP_PASS;
 }
 
+/*
+ * To a listener of the sandbox's own, that was looked up at the SYN. Between that and its delivery
+ * the listener may have gone, and another have the port; or delivery chose otherwise, by a program
+ * that was attached to the group (SO_ATTACH_REUSEPORT_CBPF). So the other end is asked for again,
+ * until it is a connection: that is one for its life.
+ */
+static __always_inline int local_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
+					int syn)
+{
+	int r;
+
+	if (syn)
+		/* data in it (Fast Open) would be delivered at once: TCP sends it anew without */
+		return c->payload_len && c->mode == SP_MODE_ENFORCE ? EGRESS_DROP : EGRESS_PASS;
+	r = loopback_peer(skb, c);
+	if (r == OWNER_FOREIGN) {
+		c->kind = SP_EVENT_CONNECT;
+		c->via = SP_VIA_LOOPBACK;
+		c->reason = SP_REASON_LOOPBACK_FOREIGN;
+		c->rule = SP_RULE_DEFAULT;
+		return flow_deny(skb, c, f, NULL);
+	}
+	if (r == OWNER_OWN)
+		f->state = SP_FLOW_OPEN;
+	return counted(f, c);
+}
+
 static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
 				      struct bpf_sock *sk)
 {
 	struct sp_policy_conf *conf = policy_conf(c->policy);
 	struct sp_scratch *s;
 	__u32 len = c->payload_len, before;
-	int syn, r;
+	int syn, again, r;
 
 	if (!conf) {
 		c->reason = SP_REASON_NOT_READY;
@@ -844,7 +977,9 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		return counted(f, c);
 	}
 	syn = (c->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN;
-	if (!flow_settled(f, c) || (syn && f->base != c->seq + 1)) {
+	again = syn && f->base == c->seq + 1;
+	/* who listens on this host may be another when a SYN is sent again */
+	if (!flow_settled(f, c) || (syn && (!again || c->ifindex == SP_IFINDEX_LO))) {
 		__u64 stood_on = f->name;
 		__u32 known = f->generation && f->protocol == IPPROTO_TCP && f->dport == c->dport &&
 			      addr_equal(f->daddr, c->daddr);
@@ -861,7 +996,7 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 			if (!known || stood_on != c->name || f->state == SP_FLOW_DENIED)
 				return flow_deny(skb, c, f, NULL);
 			flow_settle(f, c, f->state);
-		} else {
+		} else if (!flow_settled(f, c) || !again) {
 			flow_settle(f, c, r);
 			f->base = c->seq + 1;
 			f->end = 0;
@@ -872,10 +1007,12 @@ static __always_inline int tcp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 			f->hello = 0;
 			f->answer = 0;
 			f->renew = c->now + SP_SECOND_NS;
-			if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF)
+			if (r == SP_FLOW_OPEN || r == SP_FLOW_SNIFF || r == SP_FLOW_LOCAL)
 				event_emit(c, f, NULL, SP_VERDICT_ALLOWED);
 		}
 	}
+	if (f->state == SP_FLOW_LOCAL)
+		return local_egress(skb, c, f, syn);
 	if (syn)
 		c->seq += 1; /* data in a SYN (Fast Open) is at stream offset 0 */
 	if ((c->tcp_flags & SP_TCP_URG) && f->state != SP_FLOW_OPEN && f->state != SP_FLOW_DENIED) {
@@ -1198,6 +1335,8 @@ static __always_inline int fast_payload(struct __sk_buff *skb, const struct sp_f
 	len = skb->len - head - (l4[12] >> 4) * 4;
 	if (f->state == SP_FLOW_OPEN)
 		return len;
+	if (f->state == SP_FLOW_LOCAL)
+		return -1;
 	if (len || (l4[13] & (SP_TCP_FIN | SP_TCP_URG)))
 		return -1;
 	return 0;

@@ -146,6 +146,12 @@ static __always_inline int addr_is_loopback(const __u8 *a)
 	return addr_high(a) == 0 && (addr_low(a) == bpf_cpu_to_be64(1) || addr_low(a) == 0);
 }
 
+/* Does the packet stay on this host, as far as is known: by its address, or by its interface? */
+static __always_inline int stays_here(const struct sp_ctx *c)
+{
+	return c->ifindex == SP_IFINDEX_LO || addr_is_loopback(c->daddr);
+}
+
 /*
  * 224/4, ff00::/8, the limited broadcast and that of loopback. Other broadcasts the kernel refuses
  * by itself, on sockets without SO_BROADCAST.

@@ -109,6 +109,8 @@ SP_INLINE int sp_walk_entry(const struct sp_tables *t, __u32 index, __u16 port, 
 		return SP_DONE;
 	if (!(e->protocols & protocol) || port < e->port_low || port > e->port_high)
 		return SP_MORE;
+	if ((protocol & SP_LOCAL) && e->action != SP_ACTION_DENY && !(e->flags & SP_ENTRY_LOCAL))
+		return SP_MORE;
 	if (e->order < m->order) {
 		m->order = e->order;
 		m->rule = e->rule;

@@ -51,6 +51,7 @@
 #define SP_SCRATCH_PER_CPU (SP_SCRATCH_GROUPS * SP_SCRATCH_OWN + SP_SCRATCH_SHARED)
 #define SP_ROUTES_MAX 4096 /* prefixes of one sandbox's routes */
 #define SP_ROUTE_IFS_MAX 7 /* interfaces that one prefix may be reached by */
+#define SP_PROBES_MAX 256  /* times a second that a hook leaves a denial to the packet hook */
 #define SP_TTL_MIN 32	   /* lowest hop limit that an inspected packet may carry */
 
 /* ---- decisions ------------------------------------------------------------------------------ */
@@ -132,7 +133,14 @@ struct sp_acl_entry {
 	__u8 zero;
 };
 
-#define SP_ENTRY_TLS 1u /* `"tls": true` in the rule: these ports speak TLS (443 always does) */
+#define SP_ENTRY_TLS 1u	  /* `"tls": true` in the rule: these ports speak TLS (443 always does) */
+#define SP_ENTRY_LOCAL 2u /* the target is one address, or lies within loopback: see SP_LOCAL */
+
+/*
+ * Beside a protocol in a look-up: the packet stays on this host. What allows wide networks does
+ * not open its services then: entries that deny hold, and of the others those with SP_ENTRY_LOCAL.
+ */
+#define SP_LOCAL 0x80u
 
 #define SP_ENTRY_DATAGRAMS 8u /* `"protocol": "udp"`: on 443 too, what is not QUIC may be sent */
 
@@ -237,6 +245,7 @@ struct sp_sandbox {
 	__u32 allowed_events;	   /* likewise: 1 if what is allowed makes a record too */
 	__u32 any_interface;	   /* likewise: SP_ANY_INTERFACE_* */
 	__u32 zero;
+	__u64 probes; /* the last second (of 2^30 ns) that had any, in the high half; how many */
 };
 
 /* sp_sandbox.any_interface: the routes of this family say no more than "somewhere" (routes.c) */
@@ -401,7 +410,7 @@ SP_ASSERT_SIZE(struct sp_cidr6, 20);
 SP_ASSERT_SIZE(struct sp_prefix, 24);
 SP_ASSERT_SIZE(struct sp_policy_conf, 1648);
 SP_ASSERT_SIZE(struct sp_attach, 32);
-SP_ASSERT_SIZE(struct sp_sandbox, 224);
+SP_ASSERT_SIZE(struct sp_sandbox, 232);
 SP_ASSERT_SIZE(struct sp_learned, 192);
 SP_ASSERT_SIZE(struct sp_route_key, 20);
 SP_ASSERT_SIZE(struct sp_route, 32);

@@ -94,7 +94,8 @@
 	X(LOOPBACK_WIRE, "loopback_wire", "a loopback address, sent by another interface than lo") \
 	X(PROXY, "proxy", "a request for a proxy names a host that no rule allows by name")        \
 	/* DNS */                                                                                  \
-	X(DNS_STRIPPED, "dns_stripped", "HTTPS and SVCB records are withheld (tls.ech: strip)")
+	X(DNS_STRIPPED, "dns_stripped", "HTTPS and SVCB records are withheld (tls.ech: strip)")    \
+	X(LOOPBACK_SHARED, "loopback_shared", "sockets outside may share that listener's port")
 
 /* SP_REASON_NONE, SP_REASON_RULE, ...: the codes of the list above, in its order. */
 enum sp_reason {

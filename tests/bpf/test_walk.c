@@ -44,8 +44,9 @@ static const char *const labels[] = {"a", "b", "c", "d1", "_x", "com", "eightlet
 static const unsigned int ports[] = {1, 22, 80, 81, 443, 8000, 8999, 65535};
 static const char *const prefixes[] = {"", "", "", "*.", "**.", "."};
 static const char *const networks[] = {
-	"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3",      "10.1.2.2/31",   "0.0.0.0/0",
-	"::/0",	      "fd00::/8",    "2001:db8::/32", "2001:db8:1::5", "192.168.0.0/17",
+	"10.0.0.0/8",  "10.1.0.0/16", "10.1.2.3",      "10.1.2.2/31",	"0.0.0.0/0",
+	"::/0",	       "fd00::/8",    "2001:db8::/32", "2001:db8:1::5", "192.168.0.0/17",
+	"127.0.0.0/8", "127.0.0.1",   "126.0.0.0/7",   "::1",
 };
 static const uint8_t addresses[][16] = {
 	{[10] = 0xff, 0xff, 10, 1, 2, 3},
@@ -57,6 +58,10 @@ static const uint8_t addresses[][16] = {
 	{0x20, 1, 0x0d, 0xb8, [15] = 1},
 	{0xfd, [15] = 1},
 	{0x26, [15] = 1},
+	{[15] = 1},
+	{[10] = 0xff, 0xff, 127, 0, 0, 1},
+	{[10] = 0xff, 0xff, 127, 9, 9, 9},
+	{[10] = 0xff, 0xff, 0, 0, 0, 0},
 };
 
 static void add_name(struct sp_buf *text, unsigned int most)

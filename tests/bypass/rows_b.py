@@ -608,21 +608,21 @@ def events_link(_):
 # ---- B6: services of the host --------------------------------------------------------------------
 
 
-def host_service(bind):
+def host_service(bind, reuseport=False):
     def beside(harness, t):
         if t.allowed:
             yield
             return
         family = AF_INET6 if ":" in bind else AF_INET
-        with harness.socket_in_client(family, socket.SOCK_STREAM, (bind, t.port)) as stream, \
-                harness.socket_in_client(family, socket.SOCK_DGRAM, (bind, t.port)) as dgram:
+        with harness.socket_in_client(family, socket.SOCK_STREAM, (bind, t.port), reuseport) as stream, \
+                harness.socket_in_client(family, socket.SOCK_DGRAM, (bind, t.port), reuseport) as dgram:
             dgram.fileno(), stream.fileno()
             yield
 
     return beside
 
 
-def loopback(name, bind, target, what):
+def loopback(name, bind, target, what, **more):
     family = AF_INET6 if ":" in target else AF_INET
 
     def tcp(t):
@@ -640,12 +640,11 @@ def loopback(name, bind, target, what):
             listener.bind((bind, t.port))
         t.udp(family).sendto(t.marker, (target, t.port))
 
-    # an address of an interface is no loopback address, and has to be allowed like any other
-    own = target not in (SELF4, SELF6)
+    more.setdefault("allow", True)
     tcp.__doc__ = f"a service of the host, TCP, {what}"
     udp.__doc__ = f"a service of the host, UDP, {what}"
     for kind, function in (("tcp", tcp), ("udp", udp)):
-        technique("B6", f"{name}-{kind}", oracle="marker", allow=own, beside=host_service(bind))(function)
+        technique("B6", f"{name}-{kind}", oracle="marker", beside=host_service(bind), **more)(function)
 
 
 loopback("127.0.0.1", "127.0.0.1", "127.0.0.1", "on 127.0.0.1")
@@ -656,6 +655,115 @@ loopback("mapped", "127.0.0.1", "::ffff:127.0.0.1", "on 127.0.0.1, by its v4-map
 loopback("any6", "::", "::", "on ::, by that address")
 loopback("interface", "0.0.0.0", SELF4, "at the address of the host's interface")
 loopback("interface6", "::", SELF6, "at the IPv6 address of the host's interface")
+for _target in ("127.0.0.1", "::1", SELF4, SELF6):
+    loopback(f"wide-{_target}", "::" if ":" in _target else "0.0.0.0", _target,
+             f"at {_target}, where 0.0.0.0/0 and ::/0 are allowed", policy="forms", allow=False)
+
+
+def program(sock, index):
+    """SO_ATTACH_REUSEPORT_CBPF: who of a group gets what comes"""
+    code = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, index))  # BPF_RET | BPF_K
+    sock.setsockopt(socket.SOL_SOCKET, 51, struct.pack("@HP", 1, ctypes.addressof(code)))
+
+
+def group(t, kind):
+    """Sockets of the host's service and of its own share the port: of root alone, since one user must have them."""
+    members = []
+    for _ in range(32):
+        sock = t.sock(AF_INET, kind)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(("127.0.0.1", t.port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen()
+        members.append(sock)
+    return members
+
+
+@technique("B6", "group-tcp", oracle="marker", allow=False, users=("root",),
+           beside=host_service("127.0.0.1", reuseport=True))
+def group_tcp(t):
+    """a listener of its own in a group with the host's service, for which a program chooses, TCP"""
+    members = group(t, socket.SOCK_STREAM)
+    program(members[0], 0)
+    error = None
+    for _ in range(8):  # the program applies to delivery; where it is looked up, one of the group at random
+        sock = t.tcp()
+        try:
+            sock.connect(("127.0.0.1", t.port))
+            sock.send(t.marker)
+        except OSError as why:
+            error = why
+        sock.close()
+    if error:
+        raise error
+
+
+@technique("B6", "group-udp", oracle="marker", allow=False, users=("root",),
+           beside=host_service("127.0.0.1", reuseport=True))
+def group_udp(t):
+    """the same, UDP"""
+    members = group(t, socket.SOCK_DGRAM)
+    program(members[0], 0)
+    error = None
+    for _ in range(8):
+        try:
+            t.udp().sendto(t.marker, ("127.0.0.1", t.port))
+        except OSError as why:
+            error = why
+    if error:
+        raise error
+
+
+@technique("B6", "syn-again", oracle="marker", allow=False, users=("root",), timeout=5,
+           beside=host_service("0.0.0.0", reuseport=True))
+def syn_again(t):
+    """a SYN to a full listener of its own, which is gone when the SYN is sent again"""
+    listener = t.tcp()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", t.port))
+    listener.listen(0)
+    full = t.connect(t.port, "127.0.0.1")
+    sock = t.tcp()
+    sock.settimeout(3)
+    threading.Timer(0.3, listener.close).start()
+    sock.connect(("127.0.0.1", t.port))
+    full.close()
+    sock.send(t.marker)
+
+
+@technique("B6", "listener-race", oracle="marker", allow=False, timeout=6, beside=host_service("0.0.0.0"))
+def listener_race(t):
+    """datagrams to a listener of its own beside the host's service, closed between the look-up and the delivery"""
+    fallow = [t.udp() for _ in range(800)]  # the port's list is long: a look-up takes longer
+    for sock in fallow:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.3", t.port))
+    over = time.monotonic() + t.wait
+    stop = threading.Event()
+
+    def flicker():
+        while not stop.is_set():
+            listener = t.udp()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", t.port))
+            except OSError:
+                return
+            listener.close()
+
+    thread = threading.Thread(target=flicker)
+    thread.start()
+    error = None
+    sock = t.udp()
+    while time.monotonic() < over:
+        try:
+            sock.sendto(t.marker, ("127.0.0.1", t.port))
+        except OSError as why:
+            error = why
+    stop.set()
+    thread.join()
+    if error:
+        raise error
 
 
 @technique("B6", "gateway", oracle="marker", allow=False)

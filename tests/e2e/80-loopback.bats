@@ -113,3 +113,71 @@ foreign_denied() { # tcp|udp ADDRESS
 		fi
 	done
 }
+
+@test "loopback: 400 connections one after the other, over 200 ports that are in TIME_WAIT" {
+	local range
+	range=$(outside cat /proc/sys/net/ipv4/ip_local_port_range)
+	nsenter --net="/run/netns/sp-$LAB-cli" sh -c 'echo "40000 40199" >/proc/sys/net/ipv4/ip_local_port_range'
+	run inside "$PYTHON" "$E2E/clients/listen.py" --again 127.0.0.1
+	nsenter --net="/run/netns/sp-$LAB-cli" sh -c "echo '$range' >/proc/sys/net/ipv4/ip_local_port_range"
+	[[ $status -eq 0 ]] || fail "some are refused"
+	no_event verdict=denied
+}
+
+@test "loopback: own listener by the addresses of the host's interface" {
+	local address
+	for address in 198.18.0.1 2001:db8:5a11::1; do
+		run -0 outside "$PYTHON" "$E2E/clients/listen.py" --self "$address"
+		run inside "$PYTHON" "$E2E/clients/listen.py" --self "$address"
+		[[ $status -eq 0 ]] || fail "own listener on $address is not reached"
+	done
+	run inside "$PYTHON" "$E2E/clients/listen.py" --self 0.0.0.0 198.18.0.1
+	[[ $status -eq 0 ]] || fail "0.0.0.0, by 198.18.0.1"
+}
+
+@test "loopback: rules that open it: one address, or a network within it, and no wider one" {
+	local allow
+	for allow in 127.0.0.1 127.0.0.1:7777 127.0.0.0/8 127.0.0.0/30; do
+		POLICY=(--allow 0.0.0.0/0 --allow "$allow")
+		allowed "$PYTHON" "$E2E/clients/net.py" tcp 127.0.0.1 7777
+		allowed "$PYTHON" "$E2E/clients/net.py" udp 127.0.0.1 7777
+	done
+	POLICY=(--allow ::/0 --allow ::1)
+	allowed "$PYTHON" "$E2E/clients/net.py" tcp ::1 7777
+	POLICY=(--allow 0.0.0.0/0 --allow ::/0 --allow 126.0.0.0/7)
+	foreign_denied tcp 127.0.0.1
+	event verdict=denied reason=loopback_foreign
+	foreign_denied udp 127.0.0.9
+	foreign_denied tcp ::1
+	run inside "$PYTHON" "$E2E/clients/listen.py" --self 127.0.0.1
+	[[ $status -eq 0 ]] || fail "own listener is not reached"
+}
+
+@test "loopback: the addresses of the host's interface: a rule for one address opens it, and no wider one" {
+	nsenter --net="/run/netns/sp-$LAB-cli" "$PYTHON" "$E2E/clients/listen.py" "$LAB_DIR/wide" \
+		198.18.0.1 2001:db8:5a11::1 >/dev/null 2>&1 3>&- &
+	echo $! >"$BATS_TEST_TMPDIR/wide.pid"
+	wait_for_file "$LAB_DIR/wide.ready"
+	local address kind
+	for address in 198.18.0.1 2001:db8:5a11::1; do
+		for kind in tcp udp; do
+			POLICY=(--allow 0.0.0.0/0 --allow ::/0 --allow 198.18.0.0/24 --allow 2001:db8:5a11::/64)
+			run inside "$PYTHON" "$E2E/clients/net.py" "$kind" "$address" 7777
+			[[ $status -ne 0 ]] || fail "$kind to $address works inside"
+			event verdict=denied reason=loopback_foreign "dst.addr=$address"
+			POLICY=(--allow "$address")
+			allowed "$PYTHON" "$E2E/clients/net.py" "$kind" "$address" 7777
+		done
+	done
+	# what leaves the host is what it was
+	POLICY=(--allow 198.18.0.0/24)
+	allowed "$PYTHON" "$E2E/clients/net.py" udp "$GOOD4" 5000
+}
+
+@test "loopback: UDP servers that set SO_REUSEADDR; SO_REUSEPORT is another matter" {
+	run inside "$PYTHON" "$E2E/clients/listen.py" --self 127.0.0.1
+	[[ $status -eq 0 ]] || fail "with SO_REUSEADDR"
+	run inside "$PYTHON" "$E2E/clients/listen.py" --group 127.0.0.1
+	[[ $status -eq 1 ]] || fail "with SO_REUSEPORT"
+	event verdict=denied reason=loopback_shared
+}

@@ -112,9 +112,10 @@ static char *acl_text(const struct sp_image *image, uint32_t acl)
 	for (uint32_t i = 0; i < image->acls[acl].count; i++) {
 		const struct sp_acl_entry *e = &image->entries[image->acls[acl].first + i];
 
-		sp_buf_printf(&buf, "%s%u:%s %u-%u/%u%s", i ? ", " : "", e->rule,
+		sp_buf_printf(&buf, "%s%u:%s %u-%u/%u%s%s", i ? ", " : "", e->rule,
 			      e->action == SP_ACTION_ALLOW ? "allow" : "deny", e->port_low,
-			      e->port_high, e->protocols, e->flags & SP_ENTRY_TLS ? " tls" : "");
+			      e->port_high, e->protocols, e->flags & SP_ENTRY_TLS ? " tls" : "",
+			      e->flags & SP_ENTRY_LOCAL ? " local" : "");
 	}
 	assert_int_equal(sp_buf_take(&buf, &text), 0);
 	return text;
@@ -141,7 +142,7 @@ static void acls(void **unused)
 	only_acl(RULES("{\"allow\":[\"a\"]}"), "0:allow 80-80/3, 0:allow 443-443/3",
 		 SP_ACTION_ALLOW, 0);
 	only_acl(RULES("{\"deny\":[\"a\"]}"), "0:deny 0-65535/3", SP_ACTION_DENY, 0);
-	only_acl(RULES("{\"allow\":[\"1.1.1.1\"]}"), "0:allow 0-65535/3", SP_ACTION_ALLOW, 0);
+	only_acl(RULES("{\"allow\":[\"1.1.1.1\"]}"), "0:allow 0-65535/3 local", SP_ACTION_ALLOW, 0);
 	/* touching ranges of one rule are joined, across its targets too */
 	only_acl(RULES("{\"allow\":[\"a:81\",\"a:79\",\"a\"]}"),
 		 "0:allow 79-81/3, 0:allow 443-443/3", SP_ACTION_ALLOW, 0);
@@ -189,10 +190,29 @@ static void networks(void **unused)
 	assert_string_equal(text, "0:deny 80-80/3, 1:allow 0-65535/3");
 	free(text);
 	assert_int_equal(image->cidr4[0].key.prefix, 32);
-	assert_int_equal(image->cidr4[0].acl, image->cidr4[1].acl);
-	/* the wider allow comes first and hides the deny */
+	/* one address holds also where the packet stays on this host */
+	text = acl_text(image, image->cidr4[0].acl);
+	assert_string_equal(text, "1:allow 0-65535/3 local");
+	free(text);
+	text = acl_text(image, image->cidr4[1].acl);
+	assert_string_equal(text, "1:allow 0-65535/3");
+	free(text);
+	/* the wider allow comes first, and hides the deny only where the packet does not stay here
+	 */
 	assert_int_equal(image->cidr6[1].key.prefix, 128);
-	assert_int_equal(image->cidr6[0].acl, image->cidr6[1].acl);
+	text = acl_text(image, image->cidr6[1].acl);
+	assert_string_equal(text, "2:allow 0-65535/3, 3:deny 0-65535/3 local");
+	free(text);
+	sp_image_free(image);
+
+	/* the same target twice in a rule, the wide one first: the narrow one is not lost */
+	image = compile(RULES("{\"allow\":[\"0.0.0.0/0\",\"127.0.0.1:80\"]},"
+			      "{\"allow\":[\"127.0.0.1:81\"]},{\"allow\":[\"127.0.0.1:80\"]}"));
+	assert_int_equal(image->cidr4_len, 2);
+	text = acl_text(image, image->cidr4[1].acl);
+	assert_string_equal(text,
+			    "0:allow 80-80/3 local, 0:allow 0-65535/3, 1:allow 81-81/3 local");
+	free(text);
 	sp_image_free(image);
 }
 

@@ -24,8 +24,10 @@
 #include "walk.h"
 
 /* Grants sort by evaluation order; a list never mixes names and addresses. */
-#define GRANT(order, addr, port) ((uint64_t)(order) << 17 | (uint64_t)(addr) << 16 | (port))
-#define GRANT_ORDER(grant) ((uint32_t)((grant) >> 17))
+#define GRANT(order, local, addr, port)                                                            \
+	((uint64_t)(order) << 18 | (uint64_t) !(local) << 17 | (uint64_t)(addr) << 16 | (port))
+#define GRANT_ORDER(grant) ((uint32_t)((grant) >> 18))
+#define GRANT_LOCAL(grant) (!((grant) >> 17 & 1)) /* SP_ENTRY_LOCAL; those come first of a rule */
 #define GRANT_ADDR(grant) ((grant) >> 16 & 1)
 #define GRANT_PORT(grant) ((uint16_t)(grant))
 
@@ -317,11 +319,20 @@ static int acl_add(struct compiler *c, const struct sp_acl_entry *entries, uint3
 	return 0;
 }
 
-static bool hidden(const struct sp_acl_entry *entries, uint32_t count, const struct sp_acl_entry *e)
+/* Does the entry hold of what stays on this host (SP_LOCAL)? */
+static bool holds_here(const struct sp_acl_entry *e)
+{
+	return e->action == SP_ACTION_DENY || (e->flags & SP_ENTRY_LOCAL);
+}
+
+/* Does no look-up ever come to an entry behind these? `addresses`: of an address list. */
+static bool hidden(const struct sp_acl_entry *entries, uint32_t count, const struct sp_acl_entry *e,
+		   bool addresses)
 {
 	for (uint32_t i = 0; i < count; i++)
 		if ((entries[i].protocols & e->protocols) == e->protocols &&
-		    entries[i].port_low <= e->port_low && entries[i].port_high >= e->port_high)
+		    entries[i].port_low <= e->port_low && entries[i].port_high >= e->port_high &&
+		    (!addresses || holds_here(&entries[i]) || !holds_here(e)))
 			return true;
 	return false;
 }
@@ -397,7 +408,9 @@ static int list_make(struct compiler *c, const struct sp_target *target, uint32_
 		const struct sp_rule *rule = &c->policy->rules[c->order[order]];
 		size_t ranges = 0;
 
-		for (to = from; to < len && GRANT_ORDER(c->grants[to]) == order; to++)
+		for (to = from; to < len && GRANT_ORDER(c->grants[to]) == order &&
+				GRANT_LOCAL(c->grants[to]) == GRANT_LOCAL(c->grants[from]);
+		     to++)
 			;
 		r = rule_ranges(c, rule, from, to, &ranges);
 		if (r < 0)
@@ -412,11 +425,12 @@ static int list_make(struct compiler *c, const struct sp_target *target, uint32_
 				.action = sp_rule_action(rule),
 				.flags = (rule->tls ? SP_ENTRY_TLS : 0) |
 					 (rule->protocols == SP_PROTOCOL_UDP ? SP_ENTRY_DATAGRAMS
-									     : 0),
+									     : 0) |
+					 (GRANT_LOCAL(c->grants[from]) ? SP_ENTRY_LOCAL : 0),
 			};
 
 			/* ranges of one rule lie apart: only earlier rules can hide one */
-			if (hidden(entries, before, &e))
+			if (hidden(entries, before, &e, GRANT_ADDR(c->grants[from])))
 				continue;
 			if (count == SP_ACL_MAX)
 				return too_many(c, rule, target);
@@ -617,7 +631,7 @@ static uint32_t nearest_wild(const struct compiler *c, bool *ret_parent)
 static int add_item(struct compiler *c, uint32_t rank, const struct sp_target *target)
 {
 	struct item item = {
-		.grant = GRANT(rank, 0, target->port),
+		.grant = GRANT(rank, 0, 0, target->port),
 		.target = target,
 		.type = target->kind,
 	};
@@ -680,7 +694,9 @@ static int collect(struct compiler *c)
 			network = &c->networks[c->networks_len++];
 			memcpy(network->addr, target->addr, 16);
 			network->prefix = target->prefix;
-			network->grant = GRANT(c->rank[i], 1, target->port);
+			network->grant =
+				GRANT(c->rank[i], sp_prefix_is_local(target->addr, target->prefix),
+				      1, target->port);
 			network->target = target;
 		}
 	}

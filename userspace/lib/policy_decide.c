@@ -76,11 +76,17 @@ static bool in_ports(const struct sp_rule *rule, const struct sp_target *target,
 	return false;
 }
 
-static bool target_matches(const struct sp_target *target, const struct sp_query *query)
+static bool target_matches(const struct sp_rule *rule, const struct sp_target *target,
+			   const struct sp_query *query)
 {
-	if (target->kind == SP_TARGET_ADDR)
-		return query->has_addr &&
-		       sp_prefix_covers(target->addr, target->prefix, query->addr);
+	if (target->kind == SP_TARGET_ADDR) {
+		if (!query->has_addr ||
+		    !sp_prefix_covers(target->addr, target->prefix, query->addr))
+			return false;
+		/* 0.0.0.0/0 does not open the services of the host itself */
+		return rule->kind == SP_RULE_DENY || !sp_addr_is_loopback(query->addr) ||
+		       sp_prefix_is_local(target->addr, target->prefix);
+	}
 	return query->name && sp_pattern_match(target->name, query->name);
 }
 
@@ -97,7 +103,7 @@ static enum nearness rule_matches(const struct sp_rule *rule, const struct sp_qu
 		const struct sp_target *target = &rule->targets[i];
 		enum nearness near = NEAR_TARGET;
 
-		if (!target_matches(target, query))
+		if (!target_matches(rule, target, query))
 			continue;
 		if (in_ports(rule, target, query->port))
 			near = (rule->protocols & query->protocol) ? NEAR_MATCH : NEAR_PROTOCOL;
@@ -200,7 +206,7 @@ static int edges(const struct sp_policy *policy, const struct sp_query *query, u
 			struct sp_ports one[2];
 			size_t n;
 
-			if (!target_matches(&rule->targets[j], query))
+			if (!target_matches(rule, &rule->targets[j], query))
 				continue;
 			n = sp_rule_ports(rule, &rule->targets[j], one, &ports);
 			if (len + 2 * n > size) {

@@ -105,7 +105,8 @@ int sp_image_decide(const struct sp_image *image, const uint64_t seed[2],
 		sp_walk_entries(&tables, acl, query->port, query->protocol, &match);
 	}
 	if (query->has_addr)
-		sp_walk_entries(&tables, addr_acl(image, query->addr), query->port, query->protocol,
+		sp_walk_entries(&tables, addr_acl(image, query->addr), query->port,
+				query->protocol | (sp_addr_is_loopback(query->addr) ? SP_LOCAL : 0),
 				&match);
 	ret_decision->action = match.action;
 	ret_decision->rule = match.rule;

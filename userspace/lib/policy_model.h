@@ -108,6 +108,10 @@ int sp_prefix_parse(const char *text, bool whole, uint8_t ret_addr[16], uint8_t 
 void sp_addr_text(const uint8_t addr[16], char ret_text[64]);
 bool sp_addr_is_v4(const uint8_t addr[16]);
 bool sp_prefix_covers(const uint8_t addr[16], uint8_t prefix, const uint8_t other[16]);
+/* 127/8, ::1 and the two "any" addresses, as addr_is_loopback() of bpf/scratch.bpf.h */
+bool sp_addr_is_loopback(const uint8_t addr[16]);
+/* A target that opens what stays on this host: one address, or a network within loopback. */
+bool sp_prefix_is_local(const uint8_t addr[16], uint8_t prefix);
 
 /*
  * A name as it is asked for in A-labels: copied as it is when it is ASCII (valid or not), otherwise

@@ -45,6 +45,20 @@ bool sp_prefix_covers(const uint8_t addr[16], uint8_t prefix, const uint8_t othe
 	return bits == 0 || ((addr[bytes] ^ other[bytes]) >> (8 - bits)) == 0;
 }
 
+bool sp_addr_is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t zero[16];
+
+	if (sp_addr_is_v4(addr))
+		return addr[12] == 127 || memcmp(addr + 12, zero, 4) == 0;
+	return memcmp(addr, zero, 15) == 0 && addr[15] <= 1;
+}
+
+bool sp_prefix_is_local(const uint8_t addr[16], uint8_t prefix)
+{
+	return prefix == 128 || (prefix >= 96 + 8 && sp_addr_is_v4(addr) && addr[12] == 127);
+}
+
 static int parse_addr(const char *text, size_t len, uint8_t ret_addr[16])
 {
 	char copy[INET6_ADDRSTRLEN + 1];

@@ -4,6 +4,8 @@
 
   listen.py BASE ADDRESS...        serves; writes BASE.self (pid), BASE.ready and BASE.log
   listen.py --self BIND [TARGET]   serves and is its own client, TCP and UDP; exit 0 if both echo
+  listen.py --group BIND           the same with SO_REUSEPORT, UDP only
+  listen.py --again BIND           400 connections to itself, which the server closes first; exit 0 if all pass
 """
 import os
 import selectors
@@ -11,12 +13,14 @@ import socket
 import sys
 import threading
 
-PORT = 7778 if sys.argv[1] == "--self" else 7777
+PORT = 7778 if sys.argv[1].startswith("--") else 7777
 
 
 def make(kind, address):
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.argv[1] == "--group":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind((address, PORT))
     if kind == socket.SOCK_STREAM:
         sock.listen()
@@ -46,11 +50,31 @@ def serve(addresses, log):
                 sock.close()
 
 
+def again(bind):
+    listener = make(socket.SOCK_STREAM, bind)
+    for count in range(400):
+        sock = socket.socket(listener.family, socket.SOCK_STREAM)
+        sock.settimeout(5)
+        try:
+            sock.connect((bind, PORT))
+        except OSError as error:
+            print(f"connection {count}: {error}")
+            return 1
+        peer, _ = listener.accept()
+        peer.sendall(b"hello")
+        peer.close()
+        if sock.recv(10) != b"hello" or sock.recv(10) != b"":
+            return 1
+        sock.close()
+    return 0
+
+
 def own(bind, target):
     server = serve([bind], lambda *_: None)
     next(server)
     threading.Thread(target=lambda: next(server), daemon=True).start()
-    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM) if sys.argv[1] == "--self" else (socket.SOCK_DGRAM,)
+    for kind in kinds:
         sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, kind)
         sock.settimeout(5)
         try:
@@ -64,7 +88,9 @@ def own(bind, target):
     return 0
 
 
-if sys.argv[1] == "--self":
+if sys.argv[1] == "--again":
+    sys.exit(again(sys.argv[2]))
+if sys.argv[1] in ("--self", "--group"):
     sys.exit(own(sys.argv[2], sys.argv[-1]))
 base = sys.argv[1]
 with open(base + ".self", "w") as file:
