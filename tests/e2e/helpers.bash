@@ -153,6 +153,7 @@ inside() {
 	done
 	rm -f "$BATS_TEST_TMPDIR/ms"
 	: >"$EVENTS"
+	chmod 666 "$EVENTS" # it is opened as the user that the command runs as
 	lab exec "$LAB" timeout -k 2 $((30 * SLOW)) \
 		"$SALLYPORT" run --events "$EVENTS" "${POLICY[@]}" "${options[@]}" -- \
 		"$CLIENTS/timed" "$BATS_TEST_TMPDIR/ms" "$@" 3>&-
