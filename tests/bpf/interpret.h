@@ -229,6 +229,8 @@ static const char *helper_name(uint32_t id)
 		return #x
 		NAME(map_lookup_elem);
 		NAME(map_update_elem);
+		NAME(sk_lookup_tcp);
+		NAME(sk_lookup_udp);
 		NAME(map_delete_elem);
 		NAME(get_local_storage);
 		NAME(sk_storage_get);
@@ -320,6 +322,8 @@ static uint64_t interpret_helper(struct interpreter *v, uint32_t id, const uint6
 		return r[1];
 	case BPF_FUNC_tcp_sock:
 		return (uint64_t)&v->tcp;
+	case BPF_FUNC_sk_lookup_tcp: /* nobody listens */
+	case BPF_FUNC_sk_lookup_udp:
 	case BPF_FUNC_set_retval:
 	case BPF_FUNC_sock_ops_cb_flags_set:
 		return 0;

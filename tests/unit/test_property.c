@@ -311,7 +311,7 @@ static void image_answers_as_the_reference(void **unused)
 	}
 	printf("%lu pairs, %lu by a rule\n", done, matched);
 	/* a test in which nothing matches would pass for the wrong reason */
-	assert_true(matched > done / 4);
+	assert_true(matched > done / 5);
 }
 
 int main(void)
