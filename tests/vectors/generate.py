@@ -1669,6 +1669,7 @@ def other_http():
             ("http09-fields", b"GET /" + evil), ("http09-post", b"POST /x" + evil), ("http09-lf", b"GET /\nHost: evil.com\n\n"),
             ("http09-absolute", b"GET http://evil.com/\r\n"), ("http09-host-second", b"GET /\r\nA: b\r\nhOST : evil.com\r\n\r\n"),
             ("http09-relative", b"GET x" + evil), ("http09-connection", b"GET /\r\nConnection: keep-alive\r\n\r\n"),
+            ("http09-nel", b"GET\x85/\nHost: evil.com\n\n"), ("http09-nbsp", b"GET\xa0/" + evil),
             ("rtsp-host", b"GET / RTSP/1.0" + evil), ("rtsp-describe-host", b"DESCRIBE rtsp://evil.com/ RTSP/1.0" + evil),
             ("ice-host", b"SOURCE / ICE/1.0" + evil),
             ("rtsp-connection", b"OPTIONS * RTSP/1.0\r\nConnection: keep-alive\r\n\r\n")):
