@@ -305,7 +305,9 @@ SP_STEP int sp_http_near(const struct sp_stream *s, struct sp_http *h, __u32 end
 	if (h->near & SP_HTTP_NEAR_VERSION)
 		return SP_MORE;
 	/* to Python the space may be one of Latin-1; a name in the line is all that nginx needs */
-	if (n == 3 && (w & 0xffffff) == SP_WORD('G', 'E', 'T', 0, 0, 0, 0, 0))
+	c = w >> 24 & 0xff;
+	if (n == 3 && (w & 0xffffff) == SP_WORD('G', 'E', 'T', 0, 0, 0, 0, 0) &&
+	    (c <= ' ' || c > 0x7e))
 		return h->near & SP_HTTP_NEAR_URL ? SP_BAD(HTTP_MALFORMED) : SP_MORE;
 	if (n == 0 || n >= 64 || word == h->line + n || word >= end)
 		return SP_HTTP_OTHER;
