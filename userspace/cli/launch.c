@@ -14,23 +14,25 @@
  * errno) and the child exits without exec: a sandbox starts whole or not at all.
  *
  *  pids          A PID namespace, with an init of ours, and the child beside that init (pids.c):
- * for a root command, and for a user's where `landlock` below is not to be had. Whom the command
- * cannot name it cannot go through: /proc/PID/root, cwd, fd, mem, pidfd_getfd and ptrace ask only
- * whether one may trace the process, and root can take on the uid of any (setfsuid): from there a
- * cgroup.procs can be written and the pins removed (B11). It must not change whose child the
- * command is: status and job control are the kernel's. --share pids leaves it out. place The child
- * is born in the cgroup (CLONE_INTO_CGROUP), or is moved there by the parent and then told to go
- * on. It looks for itself in cgroup.procs. It must not do anything of the caller's before that, and
- * must not go on when the parent died first. There is no PR_SET_PDEATHSIG: once started, the
- * command and its enforcement outlive the parent. descriptors   Everything from 3 up is closed but
- * the report pipe, which closes on exec: a socket made before the join is attributed to the
- * caller's cgroup for ever (B1). 0, 1 and 2 are checked by the parent, sp_launch_check_standard().
+ *                for a root command, and for a user's where `landlock` below is not to be had.
+ *                Whom the command cannot name it cannot go through: /proc/PID/root, cwd, fd, mem,
+ *                pidfd_getfd and ptrace ask only whether one may trace the process, and root can
+ *                take on the uid of any (setfsuid): from there a cgroup.procs can be written and
+ *                the pins removed (B11). It must not change whose child the command is: status
+ *                and job control are the kernel's. --share pids leaves it out.
+ *  place         The child is born in the cgroup (CLONE_INTO_CGROUP), or is moved there by the
+ *                parent and then told to go on. It looks for itself in cgroup.procs. It must not
+ *                do anything of the caller's before that, and must not go on when the parent died
+ *                first. There is no PR_SET_PDEATHSIG: once started, the command and its
+ *                enforcement outlive the parent.
+ *  descriptors   Everything from 3 up is closed but the report pipe, which closes on exec: a
+ *                socket made before the join is attributed to the caller's cgroup for ever (B1).
+ *                0, 1 and 2 are checked by the parent, sp_launch_check_standard().
  *  mounts        A private mount namespace, in which
  *                 - sockets that answer host names without DNS are covered, so look-ups use DNS,
- *                   where they can be decided and can teach (B5); container and bus sockets by
- *                   option (B4). Where a daemon has a directory of its own, the directory is
- *                   covered: a mount on a socket goes away when a restarting daemon unlinks it.
- *                   A socket whose directory did not exist at start cannot be covered;
+ *                   where they can be decided and can teach (B5); and so are helpers
+ *                   that start programs or open connections for others (B4, B12): hide.c. What
+ *                   is made after the start, in a directory that did not exist, cannot be covered;
  *                 - every cgroup2 mount is read-only, so that a root sandbox, or one in a
  *                   delegated subtree, cannot write itself out (B3);
  *                 - every bpffs is covered: root owns the pins, and removing a pinned link opens
