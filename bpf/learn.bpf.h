@@ -742,29 +742,26 @@ __noinline int question_restore(struct sp_scratch *s)
 /*
  * The records of an answer. They are in no order (RFC 1034 3.6.2), and there are resolvers that put
  * an address before the CNAME that leads to it. So while the chain got on and nothing at its end
- * was found, it is gone through once more from where it has come to.
+ * was found, it is gone through once more from where it has come to. No function of its own:
+ * Linux 6.1 has 512 bytes of stack for a chain of calls, and this one is at the bound.
  */
-__noinline int answer_records(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
+static __always_inline void answer_records(struct sp_ctx *c, struct sp_scratch *s,
+					   const struct sp_stream *in)
 {
-	__u32 i, pass, start;
-	__u64 at;
+	__u32 i, pass;
 
-	if (!c || !s || !in)
-		return 0;
-	start = s->dns.off;
 	for (pass = 0; pass < SP_ANSWER_PASSES; pass++) {
-		at = s->dns.current_hash;
-		s->dns.off = start;
+		s->dns.followed = 0;
+		s->dns.off = SP_DNS_HEADER + c->name_len + 4; /* behind the question */
 		for (i = 0; i < SP_RRS_MAX; i++) {
 			if (i >= s->dns.answers)
 				break;
 			if (answer_step(c, s, in) != SP_MORE)
-				return 0;
+				return;
 		}
-		if (c->detail || c->reason != SP_REASON_NONE || at == s->dns.current_hash)
-			break;
+		if (c->detail || c->reason != SP_REASON_NONE || !s->dns.followed)
+			return;
 	}
-	return 0;
 }
 
 /*

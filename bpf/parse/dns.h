@@ -36,7 +36,8 @@ struct sp_dns {
 	__u16 flags; /* second and third byte of the header */
 	__u16 answers;
 	__u8 has_opt;
-	__u8 zero[3];
+	__u8 followed; /* a CNAME led on; the caller sets it back */
+	__u8 zero[2];
 	/* answers only */
 	__u32 current; /* offset in the message of the name that the chain has led to */
 	__u64 current_hash;
@@ -244,6 +245,7 @@ SP_STEP int sp_dns_answer(const struct sp_stream *s, struct sp_dns *d, struct sp
 	d->off = off + 4;
 	d->current = SP_DNS_HEADER;
 	d->current_hash = n->hash[0];
+	d->followed = 0;
 	return d->flags & 0x000f ? SP_MORE : SP_DONE;
 }
 
@@ -292,6 +294,7 @@ SP_INLINE int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, stru
 		d->off = off + rdlength;
 		d->current = d->unpack_start;
 		d->current_hash = n->hash[0];
+		d->followed = 1;
 		return SP_MORE;
 	}
 	if (type == SP_TYPE_A) {
