@@ -257,6 +257,18 @@ ssh_options() {
 	slowly denied "$BAD_HOST" "$PYTHON" "$HERE/programs/client.py" udp bad.test 443 wireguard
 }
 
+@test "client: 400 connections to one's own listener, one after the other" {
+	local range=/proc/sys/net/ipv4/ip_local_port_range
+	lab exec "$LAB" sh -c "echo 40000 40199 >$range"
+	# outside, ports that wait in TIME_WAIT are used again
+	run outside "$PYTHON" "$HERE/programs/client.py" loopback 400
+	local before=$status
+	run inside "$PYTHON" "$HERE/programs/client.py" loopback 400
+	lab exec "$LAB" sh -c "echo 32768 60999 >$range"
+	[[ $before -eq 0 ]] || fail "does not even work outside"
+	[[ $status -eq 0 ]] || fail "fails inside"
+}
+
 # As root bwrap wants CAP_SYS_ADMIN, which run takes. For another user the programs must lie where it can read.
 as_user_too() {
 	local program

@@ -46,6 +46,7 @@ agree() {
 	agree yes tcp 127.0.0.0/8 127.0.0.9 7777
 	agree no tcp 127.0.0.1:7777 127.0.0.9 7777
 	agree no tcp good.test 127.0.0.1 7777
+	agree no tcp 0.0.0.0/0 127.0.0.1 7777
 }
 
 @test "explain: localhost:PORT is 127.0.0.1 and ::1 on that port" {
