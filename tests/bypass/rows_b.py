@@ -529,11 +529,15 @@ time.sleep(600)
 """
 
 
-def held_by(comm):
-    """A beside: a socket in no known place, which a process of that name holds."""
+def held_by(comm, linked):
+    """A beside: a socket in no known place, which a process of that name holds, bound by another name if `linked`."""
     def beside(harness, t):
         where = f"{t.directory}/held-{t.port}"
-        listener = listen_unix(harness, where)
+        bound = f"{where}.nDJPoj4083H8mK7k" if linked else where
+        listener = listen_unix(harness, bound)
+        if linked:
+            os.link(bound, where)
+            os.unlink(bound)
         holder = subprocess.Popen([PYTHON, "-c", HOLD, comm], pass_fds=[listener.fileno()], stdout=subprocess.PIPE)
         holder.stdout.readline()
 
@@ -557,11 +561,11 @@ def held_by(comm):
     return beside
 
 
-def held(name, comm, what):
+def held(name, comm, what, linked=False):
     def ask(t):
         ask_unix(t, f"{t.directory}/held-{t.port}")
     ask.__doc__ = f"{what}, wherever its socket is: held by a process that is called {comm}"
-    technique("B12", name, allow=False, beside=held_by(comm))(ask)
+    technique("B12", name, allow=False, beside=held_by(comm, linked))(ask)
 
 
 held("bus-anywhere", "dbus-daemon", "a bus")
@@ -570,6 +574,7 @@ held("tmux", "tmux: server", "tmux, which types into other terminals")
 held("display", "Xwayland", "a display, where a client types into other windows")
 held("forwarded-agent", "sshd-session", "an ssh agent that sshd forwards to another machine")
 held("ssh-master", "ssh", "the master connection of ssh, which forwards ports")
+held("ssh-master-linked", "ssh", "the same, bound and linked as ssh does it", linked=True)
 
 
 # ---- B14: files that root writes -----------------------------------------------------------------

@@ -104,6 +104,72 @@ time.sleep(60)' "$OWN/forwarded" >"$DIR/ready" 3>&- &
 	[[ $status -eq 0 && $output != *"is hidden"* ]] || fail "not given back: $output"
 }
 
+# holds COMM PATH [LINKED]: somebody of that name listens at PATH; as ssh does it, at another name first, with LINKED.
+holds() {
+	"$PYTHON" -c 'import os, socket, sys, time
+listener = socket.socket(socket.AF_UNIX)
+bound = sys.argv[2] + (".nDJPoj4083H8mK7k" if len(sys.argv) > 3 else "")
+listener.bind(bound)
+os.chmod(bound, 0o777)
+listener.listen(100)
+if bound != sys.argv[2]:
+    os.link(bound, sys.argv[2])
+    os.unlink(bound)
+open("/proc/self/comm", "w").write(sys.argv[1])
+print("ready", flush=True)
+time.sleep(60)' "$@" >"$DIR/ready" 3>&- &
+	PIDS+=($!)
+	until grep -q ready "$DIR/ready"; do sleep 0.05; done
+}
+
+# reached yes|no PATH [OPTION...]
+reached() {
+	local expected=$1 path=$2
+	shift 2
+	run sandboxed --quiet "$@" -- "$PYTHON" -c "import socket; socket.socket(1).connect('$path')"
+	[[ $status -eq 0 && $expected == yes || $status -ne 0 && $expected == no ]] || fail "$path $*: $status $output"
+}
+
+@test "helpers: what is left in reach is what it seems: forwarded, linked and held by another" {
+	export XDG_RUNTIME_DIR=$OWN
+	mkdir "$OWN/gnupg"
+	holds gpg-agent "$OWN/gnupg/S.gpg-agent"
+	reached yes "$OWN/gnupg/S.gpg-agent"
+	rm "$OWN/gnupg/S.gpg-agent"
+	# `RemoteForward /run/user/UID/gnupg/S.gpg-agent`
+	holds sshd "$OWN/gnupg/S.gpg-agent"
+	reached no "$OWN/gnupg/S.gpg-agent"
+	reached yes "$OWN/gnupg/S.gpg-agent" --share forwarded-agent
+	# what the command of an earlier run can have left there
+	holds "tmux: server" "$OWN/tmux"
+	rm "$OWN/gnupg/S.gpg-agent"
+	ln -s "$OWN/tmux" "$OWN/gnupg/S.gpg-agent"
+	reached no "$OWN/tmux"
+	rm "$OWN/gnupg/S.gpg-agent"
+	ln "$OWN/tmux" "$OWN/gnupg/S.gpg-agent"
+	reached no "$OWN/tmux"
+	reached no "$OWN/gnupg/S.gpg-agent"
+	holds "somebody" "$OWN/unknown"
+	ln -s "$OWN/unknown" "$OWN/ssh-agent.socket"
+	export SSH_AUTH_SOCK=$OWN/unknown
+	reached no "$OWN/unknown"
+}
+
+@test "helpers: ssh's master connection, which is bound at one name and linked to another" {
+	holds ssh "$OWN/master" linked
+	[[ -S $OWN/master ]] || fail "no socket"
+	reached no "$OWN/master"
+	reached yes "$OWN/master" --share ssh-master
+}
+
+@test "helpers: what is given back is given back whoever holds it" {
+	mkdir -p -m 1777 /tmp/.X11-unix
+	holds gnome-shell "/tmp/.X11-unix/X7$BATS_TEST_NUMBER$$"
+	reached no "/tmp/.X11-unix/X7$BATS_TEST_NUMBER$$"
+	reached yes "/tmp/.X11-unix/X7$BATS_TEST_NUMBER$$" --share x11
+	rm "/tmp/.X11-unix/X7$BATS_TEST_NUMBER$$"
+}
+
 @test "helpers: X servers of one's own start inside, one outside is not reached" {
 	need Xvfb
 	local n=$((RANDOM % 500 + 100))

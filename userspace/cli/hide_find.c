@@ -5,7 +5,9 @@
  * By the places and variables of the table first, then by process: the sockets in the file system
  * that are held by a process with one of the names. Each is kept as what it is (device and inode)
  * and as its place in its file system, by which hide.c finds it in other mounts. A socket that is
- * found twice is the helper's that comes first.
+ * found twice is the helper's that comes first; but a place says less than the process that holds
+ * the socket where it would be left in reach: sshd puts forwarded agents where agents are, and the
+ * command of an earlier run can have put a link to another's socket there.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -75,24 +77,44 @@ static bool is_hidden(const struct find *find, const struct sp_helper *helper)
 		(helper->when == SP_HIDE_ENFORCED && find->enforce));
 }
 
-static bool is_known(const struct find *find, const struct stat *st)
+static struct sp_hide_target *known(const struct find *find, const struct stat *st)
 {
 	for (size_t i = 0; i < find->list->len; i++)
 		if (find->list->targets[i].dev == st->st_dev &&
 		    find->list->targets[i].ino == st->st_ino)
-			return true;
-	return false;
+			return &find->list->targets[i];
+	return NULL;
+}
+
+static bool is_left(const struct sp_helper *helper)
+{
+	return helper->when == SP_HIDE_NEVER;
+}
+
+/* Left in reach for what it seemed to be, and somebody else's. */
+static void found_again(const struct find *find, struct sp_hide_target *target,
+			const struct sp_helper *helper)
+{
+	if (!is_left(target->helper) || is_left(helper))
+		return;
+	target->helper = helper;
+	target->hidden = is_hidden(find, helper);
 }
 
 /* Takes an open file into the list, if it is what can be hidden in this way. */
 static int add_target(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
 		      const char *path, int fd, const struct sp_hide_mounts *mounts)
 {
-	struct sp_hide_target *more, target = {.helper = helper, .how = how};
+	struct sp_hide_target *more, *before, target = {.helper = helper, .how = how};
 	struct stat st;
 
-	if (fstat(fd, &st) || is_known(find, &st))
+	if (fstat(fd, &st))
 		return 0;
+	before = known(find, &st);
+	if (before) {
+		found_again(find, before, helper);
+		return 0;
+	}
 	if (how == SP_HIDE_SOCKET ? !S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode)
 				  : !S_ISDIR(st.st_mode))
 		return 0;
@@ -163,10 +185,16 @@ static int add_linked(struct find *find, const struct sp_helper *helper, int dir
 static int add_path(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
 		    const char *path)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC), r = 0;
+	/* A link to it makes nothing an agent. */
+	int fd = open(path, O_PATH | O_CLOEXEC | (is_left(helper) ? O_NOFOLLOW : 0)), r = 0;
+	struct stat st;
 
 	if (fd < 0) /* not there, or not for root */
 		return 0;
+	if (is_left(helper) && (fstat(fd, &st) || st.st_nlink > 1)) {
+		close(fd);
+		return 0;
+	}
 	if (how != SP_HIDE_SOCKET)
 		r = add_linked(find, helper, fd, path, 2);
 	if (!r)
@@ -471,21 +499,60 @@ static int by_inode(const void *a, const void *b)
 	return x->inode < y->inode ? -1 : x->inode > y->inode;
 }
 
-/* A path as the process that bound it has it: in its root, or from where it is. */
-static int add_bound(struct find *find, const struct held *held, const char *bound)
+/*
+ * Is this in a directory that was given back? Its sockets go with it, whoever holds them: the
+ * system's dbus-daemon has the name of the session's, and compositors hold X11's.
+ */
+static bool in_shared(const struct find *find, int fd, const struct sp_hide_mounts *mounts)
 {
-	struct sp_hide_mounts mounts = {0};
-	char path[PATH_MAX];
-	int fd, r;
+	struct sp_hide_target socket = {0};
+	char *place = place_of(fd, mounts, &socket);
+	bool shared = false;
+
+	for (size_t i = 0; place && i < find->list->len && !shared; i++) {
+		const struct sp_hide_target *target = &find->list->targets[i];
+		size_t len = target->place ? strlen(target->place) : 0;
+
+		shared = len && S_ISDIR(target->mode) && sp_shared(find->shares, target->helper) &&
+			 target->major == socket.major && target->minor == socket.minor &&
+			 !strncmp(place, target->place, len) && place[len] == '/';
+	}
+	free(place);
+	return shared;
+}
+
+/*
+ * A path as the process that bound it has it: in its root, or from where it is. ssh binds a name of
+ * its own, NAME.XXXXXXXXXXXXXXXX, links that to NAME and unlinks it.
+ */
+static int open_bound(const struct held *held, const char *bound)
+{
+	char path[PATH_MAX], *slash, *dot;
+	int fd;
 
 	if (snprintf(path, sizeof(path), "/proc/%d/%s/%s", held->pid,
 		     *bound == '/' ? "root" : "cwd", bound) >= PATH_MAX)
-		return 0;
+		return -1;
 	fd = open(path, O_PATH | O_CLOEXEC);
+	slash = strrchr(path, '/');
+	dot = strrchr(slash, '.');
+	if (fd >= 0 || !dot || dot == slash + 1)
+		return fd;
+	*dot = '\0';
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
+static int add_bound(struct find *find, const struct held *held, const char *bound)
+{
+	struct sp_hide_mounts mounts = {0};
+	int fd = open_bound(held, bound), r;
+
 	if (fd < 0)
 		return 0; /* unlinked, or the process has ended */
 	r = sp_hide_mounts_load(held->pid, &mounts);
-	if (r != -ENOMEM)
+	if (r != -ENOMEM && in_shared(find, fd, &mounts))
+		r = 0;
+	else if (r != -ENOMEM)
 		r = add_target(find, held->helper, SP_HIDE_SOCKET, bound, fd, &mounts);
 	sp_hide_mounts_free(&mounts);
 	close(fd);
@@ -509,7 +576,7 @@ static int add_netns(struct find *find, const struct held_list *list, pid_t pid)
 		snprintf(path, sizeof(path), "/proc/self/net/unix");
 	file = fopen(path, "re");
 	while (!r && file && getline(&line, &size, file) > 0) {
-		struct held key = {0}, *known;
+		struct held key = {0}, *holder;
 		int at = 0;
 
 		/* Num: RefCount Protocol Flags Type St Inode Path */
@@ -517,9 +584,13 @@ static int add_netns(struct find *find, const struct held_list *list, pid_t pid)
 		    !line[at] || line[at] == '@')
 			continue;
 		line[strcspn(line, "\n")] = '\0';
-		known = bsearch(&key, list->held, list->len, sizeof(key), by_inode);
-		if (known && line[at])
-			r = add_bound(find, known, line + at);
+		holder = bsearch(&key, list->held, list->len, sizeof(key), by_inode);
+		while (holder && holder > list->held && holder[-1].inode == key.inode)
+			holder--;
+		for (; !r && line[at] && holder && holder < list->held + list->len &&
+		       holder->inode == key.inode;
+		     holder++)
+			r = add_bound(find, holder, line + at);
 	}
 	free(line);
 	if (file)
