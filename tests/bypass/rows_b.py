@@ -1118,6 +1118,43 @@ def through_second_proc(t):
     return True
 
 
+LEAVE_CHROOT = """
+import os, sys
+print("tried", flush=True)
+top = os.open("/", os.O_RDONLY)
+os.chroot("/tmp")
+os.fchdir(top)
+for _ in range(64):
+    os.chdir("..")
+os.chroot(".")
+os.close(os.open(sys.argv[1] + "/cgroup.procs", os.O_WRONLY))
+open(sys.argv[2], "w").close()
+"""
+
+
+def jailed(harness, t):
+    """`run` in a chroot: what is mounted outside is in no table that it can read."""
+    top = f"{harness.directory}/jail-{t.port}"
+    said = f"{harness.directory}/left-{t.port}"
+    for directory in (f"{top}/root", f"{top}/cgroup"):
+        os.makedirs(directory, exist_ok=True)
+    command = harness.sandboxed(t, [PYTHON, "-c", LEAVE_CHROOT, f"{top}/cgroup", said])
+    command[3:3] = ["sh", "-c", f'mount --make-rprivate / && mount --rbind / {top}/root && '
+                    f'mount -t cgroup2 none {top}/cgroup && exec chroot {top}/root "$@"', "sh"]
+    harness.run_sandboxed(t, command, "tried")
+    yield
+
+
+@technique("B3", "chroot", allow=False, oracle="word", users=("root",), beside=jailed)
+def left_chroot(t):
+    """out of a chroot that `run` was started in, to a cgroup mount that nobody made read-only"""
+    path = f"{t.directory}/left-{t.port}"
+    if not os.path.exists(path):
+        raise PermissionError(1, "not out")
+    os.unlink(path)
+    return True
+
+
 # ---- B16: undoing what enforces ------------------------------------------------------------------
 
 

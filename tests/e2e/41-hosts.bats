@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Odd hosts: cgroups with odd names and thousands deep, a bpffs that others can write to, mounts that are
 # missing, limits, and what others leave behind.
-# shellcheck disable=SC2030,SC2031,SC2034
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034
 load helpers
 
 # A PID namespace whose first process is in a mount namespace of its own: its bpffs is the one that counts.
@@ -179,4 +179,36 @@ in_cgroup() { # NAME COMMAND...
 	[[ $after -lt $((before + 500 * SLOW)) ]] || fail "slow: $before ms, then $after ms"
 	echo >"$mine/s.go"
 	wait "$pid"
+}
+
+# bats test_tags=any-kernel
+@test "hosts: in a chroot, and below a mount on the root directory, nothing is reached that is not covered" {
+	local jail=$D/jail
+	mkdir -p "$jail/root" "$jail/top"
+	# Out of the chroot, as root can; and to a cgroup v2 that is not in the chroot's table of mounts.
+	cat >"$D/leave.py" <<-'PY'
+		import os, sys
+		top = os.open("/", os.O_RDONLY)
+		try:
+		    os.chroot("/tmp")
+		except PermissionError:
+		    sys.exit("kept")
+		os.fchdir(top)
+		for _ in range(64):
+		    os.chdir("..")
+		os.chroot(".")
+		os.close(os.open(sys.argv[1], os.O_WRONLY))
+	PY
+	local prepare='mount --make-rprivate / && mount --rbind / "$0/root" && mount -t cgroup2 none "$0/top"'
+	run -0 unshare -m sh -c "$prepare"' && exec chroot "$0/root" "$@"' "$jail" \
+		"$PYTHON" "$D/leave.py" "$jail/top/cgroup.procs"
+	run unshare -m sh -c "$prepare"' && exec chroot "$0/root" "$@"' "$jail" \
+		"$SALLYPORT" run --quiet -- "$PYTHON" "$D/leave.py" "$jail/top/cgroup.procs" 3>&-
+	[[ $status -eq 1 && $output == *kept* ]] || fail "left: $output"
+	# what needs no chroot is as it was, elsewhere too
+	run -0 "$SALLYPORT" run --quiet -- chroot / true 3>&-
+	run unshare -m sh -c 'mount --make-rprivate / && mount -t tmpfs tmpfs "$0" && mkdir "$0/cgroup" &&
+		mount -t cgroup2 none "$0/cgroup" && mount --rbind "$0" / && test -e /../cgroup/cgroup.procs && exec "$@"' \
+		"$jail/top" "$SALLYPORT" run --quiet -- test -e /../cgroup/cgroup.procs 3>&-
+	[[ $status -eq 1 && $output == *"root directory"* ]] || fail "started: $status $output"
 }

@@ -42,6 +42,8 @@
  *                   kernel starts outside, with no capability asked for.
  *                It must not change what the host sees: propagation is cut first. A nested user
  *                namespace cannot take these mounts off again; the kernel locks them.
+ *                In a chroot the mounts outside are in no table that could be read, so
+ * CAP_SYS_CHROOT, which leads out of one, is taken too. No user namespace can be made in one.
  *  bounding      Capabilities leave the bounding set. Before `user`: it takes CAP_SETPCAP.
  *  user          Groups, then group, then user; all three ids of each.
  *  capabilities  The listed capabilities leave effective, permitted, inheritable and (by kernel
@@ -389,6 +391,85 @@ static int leave_covered(void)
 	return chdir(path) ? -errno : 0;
 }
 
+/* Is it the same directory, of the same mount? 1, 0, or -errno. */
+static int same_directory(int a, int b)
+{
+	struct statx x, y;
+
+	if (statx(a, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &x) ||
+	    statx(b, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &y))
+		return -errno;
+	if (!(x.stx_mask & y.stx_mask & STATX_MNT_ID)) /* Linux 5.8 */
+		return -EOPNOTSUPP;
+	return x.stx_mnt_id == y.stx_mnt_id && x.stx_ino == y.stx_ino &&
+	       x.stx_dev_major == y.stx_dev_major && x.stx_dev_minor == y.stx_dev_minor;
+}
+
+/*
+ * Is the root directory another than the mount namespace's? The table of mounts ends at it, so what
+ * lies outside is not covered. Entering the very namespace leads to its root; and back.
+ */
+static int in_chroot(bool *ret_chroot)
+{
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int whole = -1, r = 0;
+
+	/* without /proc it cannot be seen */
+	*ret_chroot = true;
+	if (root < 0 || cwd < 0) {
+		r = -errno;
+	} else if (own >= 0 && !setns(own, CLONE_NEWNS)) {
+		whole = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = whole < 0 ? -errno : same_directory(root, whole);
+		*ret_chroot = r != 1;
+		r = r < 0 ? r : 0;
+		if (!r && (fchdir(root) || chroot(".") || fchdir(cwd)))
+			r = -errno;
+	}
+	for (size_t i = 0; i < 4; i++) {
+		int fd = (int[]){root, cwd, own, whole}[i];
+
+		if (fd >= 0)
+			close(fd);
+	}
+	return r;
+}
+
+/* Something mounted on top of the root directory: paths start below it, and "/.." is above. */
+static int check_root(void)
+{
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int above = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = root < 0 || above < 0 ? -errno : same_directory(root, above);
+
+	if (root >= 0)
+		close(root);
+	if (above >= 0)
+		close(above);
+	return r == 0 ? -ELOOP : r < 0 ? r : 0;
+}
+
+/* From a chroot root gets out by another one, to where nothing is covered. */
+static int keep_in_chroot(void)
+{
+	bool jailed;
+	int r = in_chroot(&jailed);
+
+	if (r || !jailed)
+		return r;
+	if (prctl(PR_CAPBSET_DROP, CAP_SYS_CHROOT, 0, 0, 0))
+		return -errno;
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_get_caps_process() ||
+	    capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE,
+			 CAP_SYS_CHROOT) ||
+	    capng_apply(CAPNG_SELECT_CAPS))
+		return -EPERM;
+	return 0;
+}
+
 static int child_mounts(const struct sp_launch *launch, uid_t uid, bool pids, char at[PATH_MAX])
 {
 	int r;
@@ -408,6 +489,12 @@ static int child_mounts(const struct sp_launch *launch, uid_t uid, bool pids, ch
 		snprintf(at, PATH_MAX, "working directory");
 		r = leave_covered();
 	}
+	if (!r && launch->enforce) {
+		snprintf(at, PATH_MAX, "root directory");
+		r = check_root();
+	}
+	if (!r && launch->enforce && !launch->keep_caps)
+		r = keep_in_chroot();
 	return r;
 }
 
