@@ -408,6 +408,7 @@ static void shim_start(const uint64_t seed[2])
 	shim_outer_set(&learned_names, 0,
 		       shim_map_add(NULL, SHIM_HASH, 8, sizeof(struct sp_name_text), 0));
 	shim_outer_set(&pending, 0, shim_pending);
+	shim_outer_set(&policy_cidr4, 0, NULL); /* no rule on an address */
 	shim_outer_set(&events, 0, shim_array(NULL, 0, 1));
 	shim_outer_set(&requests, 0, shim_array(NULL, 0, 1));
 	shim_storage_add(0, &flows, sizeof(struct sp_flow));
