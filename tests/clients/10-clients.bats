@@ -302,8 +302,10 @@ as_user_too() {
 	POLICY+=(--user nobody)
 	printf '{"network":{"allowedDomains":["svc.test","bad.test"],"deniedDomains":[]},
 		"filesystem":{"denyRead":[],"allowWrite":["/tmp"],"denyWrite":[]}}' >"$HOME/srt.json"
-	SAME_OUTPUT=0 allowed "$srt" --settings "$HOME/srt.json" curl -fsS --cacert "$CA" https://svc.test/
-	slowly denied "$BAD_HOST" "$srt" --settings "$HOME/srt.json" curl -fsS --cacert "$CA" https://bad.test/
+	# srt starts its socat in the background and the command at once, outside too: the first connect may be refused
+	local get=("$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
+	SAME_OUTPUT=0 allowed "${get[@]}" https://svc.test/
+	slowly denied "$BAD_HOST" "${get[@]}" https://bad.test/
 }
 
 # ---- Java, browsers ---------------------------------------------------------------------------
