@@ -54,6 +54,9 @@ in_cgroup() { # NAME COMMAND...
 	[[ $status -eq 1 && $output == *"sandboxes do not nest"* && ! -e $D/nested ]] || fail "not refused"
 	echo 1 >"$group/cgroup.kill"
 	wait "$pid" || true
+	# what the command itself is told, which may not even ask for the programs
+	run "$SALLYPORT" run --quiet -- "$SALLYPORT" run -- touch "$D/nested"
+	[[ $status -eq 1 && $output == *"sandboxes do not nest"* && ! -e $D/nested ]] || fail "inside: not so"
 }
 
 # bats test_tags=any-kernel

@@ -286,6 +286,15 @@ static int mount_detached(const char *type, const char *mode)
 	return fd;
 }
 
+/* To be said of EPERM. A root that is not enough is most often that of a sandbox, or a container's.
+ */
+static const char *who_may(void)
+{
+	return geteuid() ? " (needs root)"
+			 : " (needs CAP_SYS_ADMIN, which root in a sandbox or container lacks; "
+			   "sandboxes do not nest)";
+}
+
 /* Whatever bpffs there is, or one for this process: what is pinned in it is not for long. */
 static int find_private_bpffs(struct search *s, struct sp_error **err)
 {
@@ -302,7 +311,7 @@ static int find_private_bpffs(struct search *s, struct sp_error **err)
 				    "there is no bpffs that can be used, and mounting one failed: "
 				    "%s%s%s%s",
 				    strerror(-paths->bpffs_fd),
-				    paths->bpffs_fd == -EPERM ? " (needs root)" : "",
+				    paths->bpffs_fd == -EPERM ? who_may() : "",
 				    paths->refused[0] ? "; " : "", paths->refused);
 	snprintf(paths->bpffs, sizeof(paths->bpffs), "/proc/self/fd/%d", paths->bpffs_fd);
 	return 0;
@@ -414,7 +423,7 @@ static int find_cgroup(struct sp_host_paths *paths, struct sp_error **err)
 			return sp_error_set(err, r == -ENODEV ? -ENOENT : r,
 					    "cgroup v2 is not mounted and mounting it failed: %s%s",
 					    strerror(-r),
-					    r == -EPERM ? " (needs root)"
+					    r == -EPERM ? who_may()
 							: "; the kernel needs CONFIG_CGROUPS "
 							  "and must not have cgroup v2 disabled");
 	}
