@@ -160,6 +160,16 @@ reached() {
 	[[ -S $OWN/master ]] || fail "no socket"
 	reached no "$OWN/master"
 	reached yes "$OWN/master" --share ssh-master
+	# What the command of an earlier run can do: a socket that is covered cannot be moved, its directory can.
+	mkdir "$OWN/here"
+	chown $USER_ID:$USER_ID "$OWN/here"
+	holds ssh "$OWN/here/moved" linked
+	run -0 sandboxed --quiet -- mv "$OWN/here" "$OWN/there"
+	reached no "$OWN/there/moved"
+	holds "tmux: server" "$OWN/there/tmux"
+	run -0 sandboxed --quiet -- mv "$OWN/there" "$OWN/here"
+	reached no "$OWN/here/tmux"
+	reached no "$OWN/here/moved"
 }
 
 @test "helpers: what is given back is given back whoever holds it" {

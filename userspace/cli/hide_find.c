@@ -18,11 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "hide.h"
+
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE 0x89e0 /* Linux 4.12, linux/un.h */
+#endif
 
 struct find {
 	uid_t uid;
@@ -393,6 +400,7 @@ struct held {
 	unsigned long inode; /* of the socket, not of its file */
 	const struct sp_helper *helper;
 	pid_t pid;
+	int number; /* its descriptor there */
 };
 
 /* A network namespace, through a process that is in it: /proc/PID/net/unix has the sockets of one.
@@ -481,6 +489,7 @@ static int add_held(struct held_list *list, pid_t pid, const struct sp_helper *h
 		target[len] = '\0';
 		if (sscanf(target, "socket:[%lu]", &held.inode) != 1)
 			continue;
+		held.number = (int)strtol(entry->d_name, NULL, 10);
 		more = reallocarray(list->held, list->len + 1, sizeof(*more));
 		if (!more)
 			r = -ENOMEM;
@@ -598,6 +607,111 @@ static int add_netns(struct find *find, const struct held_list *list, pid_t pid)
 	return r;
 }
 
+/*
+ * The file that a held socket is bound to, as the kernel has it: wherever its directory was moved
+ * since. -1: not bound to any, or not to be had.
+ */
+static int open_socket_file(const struct held *held)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, held->pid, 0u), domain = 0, file = -1;
+	int sock = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, held->number, 0u);
+	socklen_t len = sizeof(domain);
+
+	if (sock >= 0 && !getsockopt(sock, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+	    domain == AF_UNIX)
+		file = ioctl(sock, SIOCUNIXFILE);
+	if (sock >= 0)
+		close(sock);
+	if (pidfd >= 0)
+		close(pidfd);
+	return file;
+}
+
+/* Another name of a file, in this directory: open, or -1. */
+static int open_in(const char *directory, const struct stat *wanted)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	int fd = -1;
+
+	while (dir && fd < 0 && (entry = readdir(dir))) {
+		struct stat st;
+
+		if (entry->d_ino != wanted->st_ino)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && (fstat(fd, &st) || st.st_dev != wanted->st_dev ||
+				st.st_ino != wanted->st_ino)) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+static int add_file(struct find *find, const struct held *held, int file, const char *path)
+{
+	struct sp_hide_mounts mounts = {0}, *own = &find->own;
+	int id = sp_hide_mount_id(file), r = 0;
+	bool ours = false;
+
+	for (size_t i = 0; i < own->len; i++)
+		ours = ours || own->mounts[i].id == id;
+	if (!ours)
+		r = sp_hide_mounts_load(held->pid, &mounts);
+	if (r != -ENOMEM && in_shared(find, file, ours ? own : &mounts))
+		r = 0;
+	else if (r != -ENOMEM)
+		r = add_target(find, held->helper, SP_HIDE_SOCKET, path, file,
+			       ours ? own : &mounts);
+	sp_hide_mounts_free(&mounts);
+	return r;
+}
+
+/* A held socket that was not found by the name under which it was bound. */
+static int add_moved(struct find *find, const struct held *held)
+{
+	static const char deleted[] = " (deleted)";
+	int file = open_socket_file(held), other = -1, r = 0;
+	char link[64], path[PATH_MAX], *end;
+	struct stat st;
+	ssize_t len;
+	size_t before = find->list->len;
+
+	if (file < 0)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+	len = readlink(link, path, sizeof(path) - 1);
+	if (fstat(file, &st) || !st.st_nlink || known(find, &st) || len <= 0)
+		goto out;
+	path[len] = '\0';
+	end = len > (ssize_t)sizeof(deleted) ? path + len - (sizeof(deleted) - 1) : NULL;
+	if (!end || strcmp(end, deleted) != 0) {
+		r = add_file(find, held, file, path);
+		goto out;
+	}
+	/* This name is gone, and it has another: most likely beside it. */
+	end = strrchr(path, '/');
+	end[end == path] = '\0';
+	other = open_in(path, &st);
+	if (other >= 0) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", other);
+		len = readlink(link, path, sizeof(path) - 1);
+		path[len < 0 ? 0 : len] = '\0';
+	}
+	r = add_file(find, held, other < 0 ? file : other, path);
+	/* Else it is looked for in the whole file system. */
+	if (!r && other < 0 && find->list->len > before)
+		find->list->targets[before].nlink = 2;
+out:
+	if (other >= 0)
+		close(other);
+	close(file);
+	return r;
+}
+
 static int add_processes(struct find *find)
 {
 	struct held_list list = {0};
@@ -619,6 +733,8 @@ static int add_processes(struct find *find)
 		r = see_netns(&list, 0);
 		for (size_t i = 0; i < list.netns_len && !r; i++)
 			r = add_netns(find, &list, list.netns[i].pid);
+		for (size_t i = 0; i < list.len && !r; i++)
+			r = add_moved(find, &list.held[i]);
 	}
 	free(list.netns);
 	free(list.held);
