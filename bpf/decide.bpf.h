@@ -48,13 +48,14 @@ __noinline __u32 name_acl(const struct sp_name *n, __u32 policy)
 	return conf->root ? sp_walk_node(&t, conf->root, labels) : 0;
 }
 
-__noinline int acl_entry(__u32 policy, __u32 index, __u32 port, __u32 protocol, struct sp_match *m)
+/* `what`: the port, and the protocol above it: a word less for acl_match() to keep on its stack. */
+__noinline int acl_entry(__u32 policy, __u32 index, __u32 what, struct sp_match *m)
 {
 	struct sp_tables t = {.policy = policy};
 
 	if (!m)
 		return SP_DONE;
-	return sp_walk_entry(&t, index, port, protocol, m);
+	return sp_walk_entry(&t, index, what & 0xffff, what >> 16, m);
 }
 
 /* First entry of an ACL that covers (port, protocol): sets *m if that is of lower order than m's.
@@ -63,7 +64,7 @@ __noinline int acl_match(__u32 policy, __u32 acl_id, __u32 port, __u32 protocol,
 {
 	struct sp_tables t = {.policy = policy};
 	const struct sp_acl *acl;
-	__u32 i, first, count;
+	__u32 i, first, count, what = (port & 0xffff) | protocol << 16;
 
 	if (!m || !acl_id)
 		return SP_MORE;
@@ -75,7 +76,7 @@ __noinline int acl_match(__u32 policy, __u32 acl_id, __u32 port, __u32 protocol,
 	for (i = 0; i < SP_ACL_MAX; i++) {
 		if (i >= count)
 			break;
-		if (acl_entry(policy, first + i, port, protocol, m) == SP_DONE)
+		if (acl_entry(policy, first + i, what, m) == SP_DONE)
 			return SP_DONE;
 	}
 	return SP_MORE;
