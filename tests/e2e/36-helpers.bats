@@ -172,6 +172,22 @@ reached() {
 	reached no "$OWN/here/moved"
 }
 
+@test "helpers: a browser outside opens nothing for the next instance; builders, and what synchronises" {
+	local profile=/tmp/.org.chromium.test$$
+	# as they leave it: a link in the profile to a directory of its own
+	mkdir -m 755 "$profile"
+	holds somebody "$profile/SingletonSocket"
+	reached no "$profile/SingletonSocket"
+	reached yes "$profile/SingletonSocket" --share browser
+	rm -r "$profile"
+	local name
+	for name in chrome nix-daemon tailscaled mutagen-agent watchman conmon "PM2 v6.0.5: God"; do
+		rm -f "$OWN/s"
+		holds "$name" "$OWN/s"
+		reached no "$OWN/s"
+	done
+}
+
 @test "helpers: what is given back is given back whoever holds it" {
 	mkdir -p /tmp/.X11-unix
 	holds gnome-shell "/tmp/.X11-unix/X7$BATS_TEST_NUMBER$$"
