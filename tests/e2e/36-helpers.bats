@@ -172,6 +172,36 @@ reached() {
 	reached no "$OWN/here/moved"
 }
 
+@test "helpers: what another sandbox of the same user moves to and fro while a start looks for it" {
+	local n mover
+	mkdir "$OWN/here"
+	chown $USER_ID:$USER_ID "$OWN/here"
+	holds "tmux: server" "$OWN/here/socket"
+	timeout -k 2 $((60 * SLOW)) "$SALLYPORT" run --quiet --user $USER_ID:$USER_ID -- "$PYTHON" -c 'import os, sys, time
+here, there, stop = (sys.argv[1] + name for name in ("/here", "/there", "/stop"))
+while not os.path.exists(stop):
+    for pair in (here, there), (there, here):
+        os.rename(*pair)
+        time.sleep(0.003)
+    open(sys.argv[1] + "/moved", "w").close()' "$OWN" 3>&- &
+	mover=$!
+	until [[ -e $OWN/moved ]]; do sleep 0.05; done
+	# it was reached 12 times of 14
+	for n in 1 2 3 4 5 6; do
+		run -0 sandboxed --quiet -- "$PYTHON" -c 'import socket, sys, time
+end = time.time() + 0.3
+while time.time() < end:
+    for name in "here", "there":
+        try:
+            socket.socket(1).connect(f"{sys.argv[1]}/{name}/socket")
+            sys.exit("reached")
+        except OSError:
+            pass' "$OWN"
+	done
+	touch "$OWN/stop"
+	wait $mover
+}
+
 @test "helpers: a browser outside opens nothing for the next instance; builders, and what synchronises" {
 	local profile=/tmp/.org.chromium.test$$
 	# as they leave it: a link in the profile to a directory of its own

@@ -30,6 +30,7 @@
 
 #define LINKS_LOOKED_AT (1u << 20) /* directory entries, in search of other names */
 #define DEPTH_MAX 64
+#define MOVES_FOLLOWED 100
 
 /* ---- mountinfo ------------------------------------------------------------------------------ */
 
@@ -267,8 +268,11 @@ int sp_hide_directory(const char *path, bool keep_files)
 
 /* ---- by every path -------------------------------------------------------------------------- */
 
+static unsigned int covers; /* made by this process, of whatever target */
+
 static int cover_open(const struct sp_hide_target *target, int fd, const struct stat *st)
 {
+	covers++;
 	if (!S_ISDIR(st->st_mode))
 		return cover_socket(fd);
 	return cover_directory(fd, st, target->how);
@@ -425,6 +429,30 @@ static int cover_other_names(const struct sp_hide_target *target,
 	return r;
 }
 
+/*
+ * What was not found under any path: it is gone, or not in sight, or somebody moves a directory
+ * above it to and fro just now. sallyport has it open, which tells where it is. Whoever moves it
+ * has to win each of these times.
+ */
+static int cover_moving(const struct sp_hide_list *list, const struct sp_hide_target *target,
+			char at[PATH_MAX])
+{
+	unsigned int before = covers;
+	char link[64];
+	int r = 0;
+
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", list->owner, target->fd);
+	for (int i = 0; i < MOVES_FOLLOWED && covers == before && !r; i++) {
+		ssize_t len = readlink(link, at, PATH_MAX - 1);
+
+		if (len <= 0)
+			break;
+		at[len] = '\0';
+		r = cover_if(target, at);
+	}
+	return r;
+}
+
 int sp_hide_cover(const struct sp_hide_list *list, char at[PATH_MAX])
 {
 	struct sp_hide_mounts mounts = {0};
@@ -439,6 +467,7 @@ int sp_hide_cover(const struct sp_hide_list *list, char at[PATH_MAX])
 	r = sp_hide_mounts_load(0, &mounts);
 	for (size_t i = 0; i < list->len && !r; i++) {
 		const struct sp_hide_target *target = &list->targets[i];
+		unsigned int before = covers;
 
 		if (!target->hidden)
 			continue;
@@ -448,6 +477,8 @@ int sp_hide_cover(const struct sp_hide_list *list, char at[PATH_MAX])
 			r = cover_in_mounts(target, &mounts, at);
 		if (!r && !S_ISDIR(target->mode) && target->nlink > 1)
 			r = cover_other_names(target, &mounts, at);
+		if (!r && covers == before && target->fd)
+			r = cover_moving(list, target, at);
 	}
 	sp_hide_mounts_free(&mounts);
 	return r;

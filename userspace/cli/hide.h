@@ -90,11 +90,13 @@ struct sp_hide_target {
 	mode_t mode;
 	unsigned int major, minor; /* of its file system, as mountinfo has them */
 	char *place;		   /* its path in the file system; NULL: not known */
+	int fd;			   /* itself, open in sallyport: wherever it is moved; 0: no */
 };
 
 struct sp_hide_list {
 	struct sp_hide_target *targets;
 	size_t len;
+	pid_t owner; /* of their descriptors */
 	char *agent; /* SSH_AUTH_SOCK, where it was taken for forwarded and hidden; else NULL */
 };
 

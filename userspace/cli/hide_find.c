@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -98,14 +99,35 @@ static bool is_left(const struct sp_helper *helper)
 	return helper->when == SP_HIDE_NEVER;
 }
 
+/*
+ * What is to be hidden stays open until it is: whoever may rename a directory above could do so
+ * between here and there. Only what this mount namespace has, and while there is room.
+ */
+static int keep_open(const struct find *find, int fd)
+{
+	int id = sp_hide_mount_id(fd), kept = -1;
+	struct rlimit limit;
+
+	for (size_t i = 0; i < find->own.len && kept < 0; i++)
+		if (find->own.mounts[i].id == id)
+			kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (kept >= 0 && (getrlimit(RLIMIT_NOFILE, &limit) || (rlim_t)kept > limit.rlim_cur / 2)) {
+		close(kept);
+		kept = -1;
+	}
+	return kept < 0 ? 0 : kept;
+}
+
 /* Left in reach for what it seemed to be, and somebody else's. */
 static void found_again(const struct find *find, struct sp_hide_target *target,
-			const struct sp_helper *helper)
+			const struct sp_helper *helper, int fd)
 {
 	if (!is_left(target->helper) || is_left(helper))
 		return;
 	target->helper = helper;
 	target->hidden = is_hidden(find, helper);
+	if (target->hidden && !target->fd)
+		target->fd = keep_open(find, fd);
 }
 
 /* Takes an open file into the list, if it is what can be hidden in this way. */
@@ -119,7 +141,7 @@ static int add_target(struct find *find, const struct sp_helper *helper, enum sp
 		return 0;
 	before = known(find, &st);
 	if (before) {
-		found_again(find, before, helper);
+		found_again(find, before, helper, fd);
 		return 0;
 	}
 	if (how == SP_HIDE_SOCKET ? !S_ISSOCK(st.st_mode) && !S_ISFIFO(st.st_mode)
@@ -140,6 +162,8 @@ static int add_target(struct find *find, const struct sp_helper *helper, enum sp
 		return -ENOMEM;
 	}
 	target.place = place_of(fd, mounts, &target);
+	if (target.hidden)
+		target.fd = keep_open(find, fd);
 	find->list->targets = more;
 	find->list->targets[find->list->len++] = target;
 	return 0;
@@ -781,7 +805,7 @@ static int check_agent(struct find *find)
 int sp_hide_find(uid_t uid, gid_t gid, const char *home, bool enforce,
 		 const struct sp_shares *shares, struct sp_hide_list *ret_list)
 {
-	struct sp_hide_list list = {0};
+	struct sp_hide_list list = {.owner = getpid()};
 	struct find find = {.uid = uid,
 			    .gid = gid,
 			    .home = home,
@@ -810,6 +834,8 @@ void sp_hide_list_free(struct sp_hide_list *list)
 	for (size_t i = 0; i < list->len; i++) {
 		free(list->targets[i].path);
 		free(list->targets[i].place);
+		if (list->targets[i].fd)
+			close(list->targets[i].fd);
 	}
 	free(list->targets);
 	free(list->agent);
