@@ -398,7 +398,11 @@ static void test_lines_dns(void **state)
 	e.detail = 4711;
 	check_line(&e, NULL,
 		   "sallyport: denied a.test (TYPE4711): this query type is not allowed "
-		   "[dns_type]; if it is needed, put TYPE4711 into dns.query_types");
+		   "[dns_type]"); /* no policy takes it */
+	e.detail = 255;
+	check_line(&e, NULL,
+		   "sallyport: denied a.test (ANY): this query type is not allowed "
+		   "[dns_type]; if it is needed, put TYPE255 into dns.query_types");
 	/* nothing for a command line that the sandbox chose the bytes of */
 	e = event(SP_EVENT_DNS, SP_VERDICT_DENIED, SP_REASON_DEFAULT);
 	set_name(&e, "$(reboot).test");

@@ -651,11 +651,11 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 		sp_buf_add(buf, "; if that is meant, put the range into dns.private_answers");
 		return;
 	case SP_REASON_DNS_TYPE:
-		if (event->kind != SP_EVENT_DNS || event->detail == 0)
+		/* by number, as a policy takes every type that it takes: ANY and DS by no other */
+		if (event->kind != SP_EVENT_DNS || event->detail == 0 || event->detail > 319)
 			return;
-		sp_buf_add(buf, "; if it is needed, put ");
-		write_query_type(buf, event->detail);
-		sp_buf_add(buf, " into dns.query_types");
+		sp_buf_printf(buf, "; if it is needed, put TYPE%u into dns.query_types",
+			      event->detail);
 		return;
 	case SP_REASON_LOOPBACK_FOREIGN:
 	case SP_REASON_LOOPBACK_DENIED:
