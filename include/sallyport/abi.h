@@ -26,9 +26,7 @@
 #define SP_ACL_MAX 64	   /* entries of one ACL */
 #define SP_RESOLVERS_MAX 8 /* trusted resolvers of a policy */
 #define SP_PRIVATE_MAX 16  /* dns.private_answers of a policy */
-#define SP_OWN_MAX                                                                                 \
-	64 /* addresses of the host, outside the special ranges, that no name teaches              \
-	    */
+#define SP_OWN_MAX 64	   /* own addresses of the host that no name teaches */
 #define SP_SANDBOXES_MAX 2048 /* sandboxes on one host at a time */
 #define SP_STREAM_MAX                                                                              \
 	16896 /* bytes of one direction of a flow kept for inspection (a ClientHello) */
