@@ -103,6 +103,8 @@ sp() {
 	[[ $output == *default* && $status -ne $allowed_status || $output == *den* ]] || fail "b.test:443"
 	run sp explain --policy "$p" 'bad name'
 	[[ $status -ne 0 && $output == *"bad name"* ]] || fail "a bad name is allowed"
+	run sp explain --policy "$p" https://b.test/
+	[[ $status -eq 2 && $output == *"no scheme"* ]] || fail "a URL: $output"
 }
 
 @test "doctor: a table, and JSON with the same verdict" {
@@ -123,8 +125,11 @@ sp() {
 @test "command line: help, version, unknown commands and options" {
 	run sp --help
 	[[ $status -eq 0 && $output == *run* && $output == *check* && $output == *explain* && $output == *doctor* ]]
-	run sp --version
-	[[ $status -eq 0 && $output =~ [0-9]+\.[0-9]+ ]]
+	local word
+	for word in --version version; do
+		run sp "$word"
+		[[ $status -eq 0 && $output =~ [0-9]+\.[0-9]+ ]] || fail "$word"
+	done
 	local command
 	for command in run check explain doctor selftest; do
 		run sp "$command" --help

@@ -360,7 +360,10 @@ static void targets(void **unused)
 	refuses(TARGET("::ffff:0:0/90"), AT_TARGET
 		"\"::ffff:0:0/90\" is a v4-mapped address with a prefix below 96; write the "
 		"IPv4 network");
-	refuses(TARGET("a.com/8"), AT_TARGET "\"a.com/8\" is not an IP address or network");
+	refuses(TARGET("a.com/8"),
+		AT_TARGET "\"a.com/8\" is not a network, and a host name has no path");
+	refuses(TARGET("a.com/"),
+		AT_TARGET "\"a.com/\" is not a network, and a host name has no path");
 	refuses(TARGET("fe80::1%eth0"),
 		AT_TARGET "\"fe80::1%eth0\" is not an IP address or network");
 	refuses(TARGET("a.com:65536"),
@@ -620,6 +623,9 @@ static void warnings(void **unused)
 	WARNS(RULES("{\"allow\":[\"10.0.0.0/8\"]," ID("x") "},{\"deny\":[\"10.1.2.3:80\"]," ID(
 		      "y") "}"),
 	      "rule 1 (y) can never match: rule 0 (x) answers first");
+	WARNS(RULES("{\"allow\":[\"*\",\"**\"]," ID("x") "},{\"deny\":[\"*\"]," ID("y") "}"),
+	      "rule 0 (x): \"*\" is every name of one label, such as localhost; \"**\" is every "
+	      "name");
 	/* deny_wins asks the deny first */
 	WARNS("{\"version\":1,\"precedence\":\"deny_wins\",\"rules\":[{\"allow\":[\"q\"]," ID(
 		      "x") "},"

@@ -80,6 +80,10 @@ static int parse_destination(struct explain *e, const char *text)
 	bool brackets = text[0] == '[';
 	size_t len = strlen(text);
 
+	if (strchr(text, '/')) {
+		sp_cli_error("%.80s: a HOST has no scheme and no path", text);
+		return -EINVAL;
+	}
 	if (brackets) {
 		const char *end = strchr(text, ']');
 

@@ -128,7 +128,8 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return finish(SP_EXIT_OK);
 	}
-	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V") ||
+	    !strcmp(argv[1], "version")) {
 		printf("sallyport %s\n", SP_VERSION);
 		return finish(SP_EXIT_OK);
 	}

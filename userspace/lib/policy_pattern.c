@@ -431,6 +431,10 @@ int sp_target_parse(struct sp_arena *arena, const char *text, struct sp_target *
 		return sp_error_set(err, -EINVAL,
 				    "%s is a URL; a target is a host name or an address",
 				    sp_quote(text).text);
+	if (slash && strspn(text, "0123456789abcdefABCDEF.:[]") < (size_t)(slash - text))
+		return sp_error_set(err, -EINVAL,
+				    "%s is not a network, and a host name has no path",
+				    sp_quote(text).text);
 	target.kind = SP_TARGET_ADDR;
 	if (text[0] == '[') {
 		const char *end = strchr(text, ']');

@@ -48,6 +48,12 @@ static int warn_public_suffix(struct warner *w, const struct sp_rule *rule,
 	if (target->kind != SP_TARGET_ONE && target->kind != SP_TARGET_MANY)
 		return 0;
 	suffix = target->name + target->suffix;
+	if (!*suffix && target->kind == SP_TARGET_ONE && rule->kind != SP_RULE_DENY)
+		return warn(
+			w,
+			"%s (%s): \"*\" is every name of one label, such as localhost; \"**\" is "
+			"every name",
+			rule->origin, rule->id);
 	/* without the star rule: "internal" is no public suffix though nobody listed it */
 	if (!*suffix || !psl_builtin() ||
 	    !psl_is_public_suffix2(psl_builtin(), suffix, PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE))
