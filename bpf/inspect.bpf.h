@@ -577,7 +577,8 @@ static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, stru
 	c->kind = SP_EVENT_HANDSHAKE;
 	c->detail = 0;
 	/* a proxy has a port of its own; on port 80 a request is for the host that it goes to */
-	proxied = (s->http.connect || s->http.target) && (f->flags & SP_FLOW_LENIENT);
+	proxied = (s->http.connect || s->http.target || (f->heads & SP_HEADS_TUNNEL)) &&
+		  (f->flags & SP_FLOW_LENIENT);
 	if (s->http.connect && !proxied)
 		return SP_BAD(HTTP_NOT_HTTP);
 	if (s->http.host_ip) {
@@ -618,9 +619,9 @@ static __always_inline int http_decide(struct sp_ctx *c, struct sp_flow *f, stru
 }
 
 /*
- * The body of a GET or HEAD: a server that does not expect one reads the next request there. So it
- * may not begin as a request line does, with a word and white space. Takes the word's bytes.
- * SP_PASS or a reason.
+ * The body of what is no POST, PUT or PATCH: a server that does not expect one reads the next
+ * request there. So it may not begin as a request line does, with a word and what is white space to
+ * somebody (to Python, some of Latin-1). Takes the word's bytes. SP_PASS or a reason.
  */
 #define SP_GUARD_PIECES_MAX 16
 __noinline int http_guard(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
@@ -641,9 +642,8 @@ __noinline int http_guard(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flo
 		n = sp_http_span(&s->stream, 0, len, SP_HTTP_TOKEN, 1);
 		if (n < len) {
 			f->heads &= ~SP_HEADS_GUARD;
-			return sp_http_span(&s->stream, n, len, SP_HTTP_BLANK, 1)
-				       ? SP_BAD(HTTP_FRAMING)
-				       : SP_PASS;
+			return sp_http_ends_word(sp_get8(&s->stream, n)) ? SP_BAD(HTTP_FRAMING)
+									 : SP_PASS;
 		}
 		f->skip -= n;
 		c->payload += n;
@@ -728,13 +728,13 @@ static __always_inline int http_read(const struct sp_stream *in, struct sp_flow 
 		r = sp_http_begin(in, &s->http);
 		if (r == SP_MORE)
 			/* a line of what is nearly HTTP has begun, and could be its Host */
-			f->heads = (f->heads & SP_HEADS_PROXIED) |
+			f->heads = (f->heads & SP_HEADS_STAY) |
 				   ((s->http.near & SP_HTTP_NEAR_LINES) && s->http.line < in->len
 					    ? SP_HEADS_CUT
 					    : 0);
 		if (r != SP_DONE)
 			return r;
-		f->heads = (f->heads & SP_HEADS_PROXIED) | SP_HEADS_BEGUN;
+		f->heads = (f->heads & SP_HEADS_STAY) | SP_HEADS_BEGUN;
 	}
 	return sp_http_head(in, &s->http);
 }
@@ -748,7 +748,7 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 {
 	struct bpf_sock *sk = packet_sock(skb);
 	struct sp_stream *st;
-	__u32 had = 0, used, later;
+	__u32 had = 0, used, later, switches;
 	int r;
 
 	if (!sk || !c || !f || !s)
@@ -780,7 +780,14 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 	if (packet_shared(skb))
 		return SP_BAD(SHARED_PAGES);
 	st = stream_get(sk);
-	later = f->heads & SP_HEADS_SEEN;
+	/*
+	 * Behind a CONNECT: a proxy that agrees has a tunnel there; one that does not, or a server
+	 * that is none and answers all the same, the next request. What the answer means is not
+	 * asked, but told as at the start of a connection: what is HTTP is judged, host by host.
+	 */
+	if ((f->heads & SP_HEADS_FRESH) && !(f->flags & SP_FLOW_UPGRADE))
+		f->heads &= ~(SP_HEADS_SEEN | SP_HEADS_FRESH);
+	later = f->heads & (SP_HEADS_SEEN | SP_HEADS_TUNNEL);
 	if (st) {
 		had = st->len;
 		r = stream_append(skb, st, c->payload, c->payload_len);
@@ -808,7 +815,8 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		r = st ? http_decide(c, f, s, st) : http_decide(c, f, s, &s->stream);
 	} else if (r == SP_BAD(HTTP_NO_HOST) && (f->flags & SP_FLOW_DENY_ONLY)) {
 		r = SP_PASS; /* it names nobody, but the next may */
-	} else if (r == SP_HTTP_OTHER || (r < 0 && (f->flags & SP_FLOW_DENY_ONLY))) {
+	} else if (r == SP_HTTP_OTHER || (r < 0 && (f->flags & SP_FLOW_DENY_ONLY)) ||
+		   (r == SP_HTTP_PROXY && (f->heads & SP_HEADS_TUNNEL))) {
 		f->state = SP_FLOW_OPEN;
 		r = SP_PASS;
 	}
@@ -832,13 +840,14 @@ __noinline int http_step(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow
 		c->seq = f->base;
 		return SP_HTTP_PROXY;
 	}
-	f->heads = (f->heads & SP_HEADS_PROXIED) | SP_HEADS_SEEN;
-	if (!later && s->http.connect) {
+	f->heads = (f->heads & SP_HEADS_STAY) | SP_HEADS_SEEN;
+	switches = s->http.has_upgrade && s->http.has_connection;
+	if (!later && (s->http.connect || switches))
+		f->flags |= SP_FLOW_UPGRADE; /* until the server has answered (ingress) */
+	if (s->http.connect)
 		f->heads |= SP_HEADS_TUNNEL;
-		f->flags |= SP_FLOW_UPGRADE;
-	} else if (!later && s->http.has_upgrade && s->http.has_connection) {
-		f->flags |= SP_FLOW_UPGRADE; /* opaque once the server has agreed (ingress) */
-	}
+	if (s->http.connect || (switches && (f->heads & SP_HEADS_TUNNEL)))
+		f->heads |= SP_HEADS_FRESH;
 	f->skip = s->http.body;
 	if (s->http.chunked)
 		f->chunk = SP_CHUNK_SIZE;
@@ -862,7 +871,7 @@ __noinline int http_cut(struct __sk_buff *skb, const struct sp_flow *f)
 	st = stream_get(sk);
 	if (!st || !st->len)
 		return 0;
-	return !(f->flags & SP_FLOW_LENIENT) || (f->heads & ~SP_HEADS_PROXIED);
+	return !(f->flags & SP_FLOW_LENIENT) || (f->heads & ~SP_HEADS_STAY);
 }
 
 #define SP_HEADS_MAX 16 /* request heads in one packet */

@@ -58,9 +58,11 @@ enum {
 	SP_HEADS_BEGUN = 2,   /* the bytes that are collected are one's */
 	SP_HEADS_CUT = 4,     /* or nearly, and end within a line of it */
 	SP_HEADS_PROXIED = 8, /* `base` is behind a header of the PROXY protocol */
-	SP_HEADS_GUARD = 16,  /* the body of a GET or HEAD begins, which servers may not expect */
-	SP_HEADS_TUNNEL = 32, /* asked for a tunnel: open once it gets a 2xx */
+	SP_HEADS_GUARD = 16,  /* a body begins that servers may not expect */
+	SP_HEADS_TUNNEL = 32, /* behind a CONNECT */
+	SP_HEADS_FRESH = 64,  /* what comes next need not be HTTP: in a tunnel, once one may be */
 };
+#define SP_HEADS_STAY (SP_HEADS_PROXIED | SP_HEADS_TUNNEL) /* for the life of a connection */
 
 /* What is known of a first ClientHello, and of the server's answer to it. */
 enum { SP_HELLO_READ = 1, SP_HELLO_EARLY = 2 /* early data may follow it at once */ };

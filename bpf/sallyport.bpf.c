@@ -1451,11 +1451,8 @@ static __always_inline int http_agreed(const __u8 *h, const struct sp_flow *f)
 {
 	__u64 version = *(const __u64 *)h;
 
-	if (f->heads & SP_HEADS_TUNNEL)
-		return (version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') ||
-			version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '0')) &&
-		       h[8] == ' ' && h[9] == '2';
-	return version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
+	return !(f->heads & SP_HEADS_TUNNEL) &&
+	       version == SP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1') &&
 	       *(const __u32 *)(h + 8) == (__u32)SP_WORD(' ', '1', '0', '1', 0, 0, 0, 0);
 }
 
@@ -1496,7 +1493,7 @@ int sp_ingress(struct __sk_buff *skb)
 		/*
 		 * The first bytes that the server ever says on this connection, if the first
 		 * request was for an upgrade or a tunnel: the status line of its answer (RFC 9110
-		 * 7.8, 9.3.6, 15.2.2).
+		 * 7.8, 15.2.2). A tunnel is told by what the client says in it (http_step()).
 		 */
 		if (packet_parse(skb, &c) != SP_DONE || c.protocol != IPPROTO_TCP)
 			return 1;

@@ -32,7 +32,7 @@ struct sp_http {
 	__u64 body;		  /* Content-Length */
 	__u8 has_length, has_connection, has_upgrade, host_ip;
 	__u8 no_host;  /* the Host field is there and empty */
-	__u8 bodyless; /* GET or HEAD: servers may ignore a body, and read a second head there */
+	__u8 bodyless; /* not POST, PUT, PATCH: servers may ignore a body, and read a head there */
 	__u8 chunked;  /* the body is (RFC 9112 7.1) */
 	__u8 near;     /* sp_http_begin(): SP_HTTP_NEAR_* */
 	__u32 port_value;
@@ -948,6 +948,7 @@ SP_STEP int sp_http_lines(const struct sp_stream *s, struct sp_http *h)
 SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 {
 	__u32 i;
+	__u64 w;
 	int r;
 
 	if (!s || !h)
@@ -980,9 +981,10 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	r = sp_http_method(s);
 	if (r != SP_DONE)
 		return r;
-	if ((sp_load64(&s->data[0]) & 0xffffffff) == SP_WORD('G', 'E', 'T', ' ', 0, 0, 0, 0) ||
-	    (sp_load64(&s->data[0]) & 0xffffffffff) == SP_WORD('H', 'E', 'A', 'D', ' ', 0, 0, 0))
-		h->bodyless = 1;
+	w = sp_load64(&s->data[0]);
+	h->bodyless = (w & 0xffffffff) != SP_WORD('P', 'U', 'T', ' ', 0, 0, 0, 0) &&
+		      (w & 0xffffffffff) != SP_WORD('P', 'O', 'S', 'T', ' ', 0, 0, 0) &&
+		      (w & 0xffffffffffff) != SP_WORD('P', 'A', 'T', 'C', 'H', ' ', 0, 0);
 	for (i = 0; i < (SP_STREAM_MAX / 64 + SP_HEADERS_MAX + 8) / 8 + 1; i++) {
 		r = sp_http_lines(s, h);
 		if (r != SP_MORE)
@@ -993,8 +995,9 @@ SP_STEP int sp_http_head(const struct sp_stream *s, struct sp_http *h)
 	if (r != SP_DONE)
 		return r < 0 ? r : SP_BAD(HTTP_TOO_LONG);
 	h->head = h->off;
-	if (h->connect)
-		return sp_http_tunnel(s, h);
+	if (h->connect) /* it has no body (RFC 9110 9.3.6): to many, what is there is the next head
+			 */
+		return h->body || h->chunked ? SP_BAD(HTTP_FRAMING) : sp_http_tunnel(s, h);
 	if (!h->host)
 		return SP_BAD(HTTP_NO_HOST);
 	return sp_http_same_authority(s, h);

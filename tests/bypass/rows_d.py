@@ -472,8 +472,8 @@ case("D9", "connect-ip-8443", "CONNECT to an address, on another port",
      lambda t: [b"CONNECT 198.18.0.66:443 HTTP/1.1\r\n\r\n" + t.marker], port=8443, allow=False)
 case("D9", "connect-host-8443", "CONNECT with an allowed Host, on another port",
      lambda t: [b"CONNECT two.cdn.test:443 HTTP/1.1\r\nHost: one.cdn.test:443\r\n\r\n" + t.marker], port=8443, allow=False)
-case("D9", "connect-early-8443", "CONNECT to an allowed name, and more before the proxy has agreed",
-     lambda t: [b"CONNECT one.cdn.test:443 HTTP/1.1\r\n\r\n", b"\x16\3\1" + t.marker], port=8443, allow=False)
+case("D9", "connect-early-8443", "CONNECT to an allowed name, and more before the proxy has answered",
+     lambda t: [b"CONNECT one.cdn.test:443 HTTP/1.1\r\n\r\n\x16\3\1" + t.marker], port=8443, allow=False)
 case("D9", "socks-8443", "SOCKS5 on another port", lambda t: [b"\5\1\0" + t.marker], port=8443, stated=OTHER)
 case("D9", "h2-8443", "HTTP/2 without TLS on another port", lambda t: [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + t.marker],
      port=8443, stated=OTHER)
@@ -996,6 +996,12 @@ bad("socks", "SOCKS5 on port 80", lambda t: b"\5\1\0" + t.marker)
 bad("get-body", "GET with a body, in which a server may read a request",
     lambda t: post(OURS, get(THEIRS, f"X: {t.marker.decode()}\r\n")).replace(b"POST", b"GET"))
 bad("head-body", "HEAD with a body", lambda t: post(OURS, get(THEIRS, f"X: {t.marker.decode()}\r\n")).replace(b"POST", b"HEAD"))
+for label in ("DELETE", "OPTIONS", "PROPFIND"):
+    bad(f"{label.lower()}-body", f"{label} with a body",
+        lambda t, label=label: post(OURS, get(THEIRS, f"X: {t.marker.decode()}\r\n")).replace(b"POST", label.encode()))
+for label, what, space in (("nbsp", "a no-break space", b"\xa0"), ("nel", "a next line (U+0085)", b"\x85"), ("fs", "a file separator", b"\x1c")):
+    bad(f"get-body-{label}", f"GET with a body, in which Python reads a request: {what} for a space",
+        lambda t, space=space: post(OURS, b"GET" + space + b"/" + space + f"HTTP/1.1\r\nHost: {THEIRS}\r\nX: ".encode() + t.marker).replace(b"POST", b"GET"))
 
 
 def later(name, what, make, **options):
@@ -1094,6 +1100,52 @@ upgrade("h2c-websocket", "h2c, and WebSocket in a field of its own", "Upgrade: h
 upgrade("websocket-h2c", "WebSocket, and h2c in a field of its own", "Upgrade: websocket\r\nUpgrade: h2c\r\n")
 upgrade("list", "a list of both", "Upgrade: h2c, websocket\r\n")
 upgrade("list-after", "a list of both, WebSocket first", "Upgrade: websocket, h2c\r\n")
+
+
+ANSWERS = """
+import socket, sys, threading
+
+
+def serve(sock):
+    try:
+        while sock.recv(65536):
+            sock.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+    except OSError:
+        pass
+    sock.close()
+
+
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("198.18.0.3", int(sys.argv[2])))
+listener.listen(4)
+open(sys.argv[1], "w").close()
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],)).start()
+"""
+
+
+def connected(name, what, *segments, cutter=lambda data: [data]):
+    """Go's servers hand CONNECT to whoever takes any request: it is answered with 200, and the next request is read."""
+    def function(t):
+        sock = at(t, BESIDE + t.item.index)
+        for segment in segments:
+            sock.sendall(segment)
+            if not sock.recv(4096).startswith(b"HTTP/1.1 200"):
+                raise OSError("not answered")
+        pieces(sock, *cutter(post(who(t), t.marker)))
+    function.__doc__ = f"HTTP: a server that is no proxy agrees to CONNECT, and then reads a denied Host: {what}"
+    technique("D12", f"connect-{name}", oracle="marker", beside=server(ANSWERS))(function)
+
+
+TUNNEL = f"CONNECT {OURS}:443 HTTP/1.1\r\nHost: {OURS}:443\r\n\r\n".encode()
+SWITCHING = get(OURS, "Connection: Upgrade\r\nUpgrade: websocket\r\n")
+connected("answered", "as the next request", TUNNEL)
+connected("pieces", "in pieces", TUNNEL, cutter=lambda data: h.every(data[:-12], 9) + [data[-12:]])
+connected("twice", "behind another CONNECT", TUNNEL, TUNNEL)
+connected("later", "behind a CONNECT that comes second", get(OURS), TUNNEL)
+connected("between", "behind a request that names an allowed host", TUNNEL, get(OURS))
+connected("upgrade", "behind an upgrade", TUNNEL, SWITCHING)
 
 
 def ended(name, what, data, port=80, corked=False):

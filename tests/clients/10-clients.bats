@@ -171,6 +171,18 @@ ssh_options() {
 	slowly denied "$BAD_HOST" curl -sS --cacert "$CA" -x http://bad.test:8888 --connect-to "svc.test:443:$SVC4:443" https://svc.test/ -o /dev/null
 }
 
+# the second CONNECT is on the connection of the first; --proxytunnel: what is in the tunnel is clear text, and judged
+@test "client: a forward proxy that asks for a password; HTTP in its tunnel" {
+	serve_start "asking-$SVC4" "$PYTHON" "$HERE/programs/asking_proxy.py" "$SVC4" 8890
+	local proxied=(curl -4 -sS --cacert "$CA" -o /dev/null -x http://svc.test:8890 --proxy-anyauth --proxy-user a:b)
+	POLICY=(--allow svc.test:8890 --allow "$SVC4:443" --allow "$SVC4:80" --allow svc.test:80)
+	allowed "${proxied[@]}" --connect-to "svc.test:443:$SVC4:443" https://svc.test/
+	allowed "${proxied[@]}" --proxytunnel --connect-to "svc.test:80:$SVC4:80" http://svc.test/
+	run inside "${proxied[@]}" --proxytunnel --connect-to "svc.test:80:$SVC4:80" -H 'Host: bad.test' http://svc.test/
+	[[ $status -ne 0 ]] || fail "a denied Host passed in the tunnel"
+	event kind=handshake verdict=denied reason=proxy
+}
+
 # ---- mail -------------------------------------------------------------------------------------
 
 @test "client: smtplib" {

@@ -182,6 +182,8 @@ static int reference(const uint8_t *p, size_t size, struct head *h)
 		return size == SP_STREAM_MAX ? SP_BAD(HTTP_TOO_LONG) : SP_MORE;
 	h->head = at + 1;
 	if (h->connect) {
+		if (h->length || h->chunked)
+			return SP_BAD(HTTP_FRAMING);
 		h->host = NULL;
 		h->port = 0;
 		r = host(h->target, h->target_len, h);

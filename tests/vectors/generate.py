@@ -1260,6 +1260,10 @@ def http_lines():
                           ("slash", "api.github.com:443/"), ("url", "http://api.github.com/"), ("port-big", "api.github.com:70000"),
                           ("two", "evil.com:1:2"), ("long", "a" * 300 + ":443")):
         http_bad("connect-" + token, request(h, start="CONNECT %s HTTP/1.1" % target), "http_host")
+    tunnel = "CONNECT api.github.com:443 HTTP/1.1"
+    http_bad("connect-body", request(h, "Content-Length: 5", start=tunnel) + b"hello", "http_framing")
+    http_bad("connect-chunked", request(h, "Transfer-Encoding: chunked", start=tunnel) + b"0\r\n\r\n", "http_framing")
+    http_ok("connect-empty", request(h, "Content-Length: 0", start=tunnel), port=443, length=0)
     http_bad("connect-two-hosts", request(h, h, start="CONNECT api.github.com:443 HTTP/1.1"), "http_host")
     http_ok("method-connect-prefix", request(h, start="CONNECTX / HTTP/1.1"))
     http_ok("method-conne", request(h, start="CONNE / HTTP/1.1"))
