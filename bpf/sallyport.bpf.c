@@ -153,6 +153,7 @@ enum {
 	L_SOCKET = 1,
 	L_IP = 0,
 	L_IPV6 = 41,
+	L_TCP = 6,
 	L_UDP = 17,
 	O_SO_REUSEADDR = 2,
 	O_SO_BROADCAST = 6,
@@ -187,6 +188,7 @@ enum {
 	O_IPV6_UNICAST_IF = 76,
 	O_IPV6_FREEBIND = 78,
 	O_UDP_SEGMENT = 103,
+	O_TCP_ULP = 31,
 };
 
 static __always_inline int option_int(struct bpf_sockopt *ctx, int *value)
@@ -221,6 +223,19 @@ static __always_inline int option_reports(const struct bpf_sockopt *ctx)
 	       o == O_IP_ADD_SOURCE_MEMBERSHIP || o == O_IP_MSFILTER;
 }
 
+/*
+ * TCP_ULP gives the calls of a socket to another protocol: kTLS, whose records pass the packet hook
+ * as TCP's, is known here; SMC moves what is sent to shared memory or RDMA, which no hook sees.
+ */
+static __always_inline int option_tls(const struct bpf_sockopt *ctx)
+{
+	__u8 *v = ctx->optval;
+
+	if ((void *)(v + 3) > ctx->optval_end || v[0] != 't' || v[1] != 'l' || v[2] != 's')
+		return 0;
+	return (void *)(v + 4) > ctx->optval_end || !v[3];
+}
+
 static __always_inline int option_denied(struct bpf_sockopt *ctx)
 {
 	int v = -1;
@@ -247,6 +262,8 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 		       option_reports(ctx);
 	case L_UDP:
 		return ctx->optname == O_UDP_SEGMENT;
+	case L_TCP:
+		return ctx->optname == O_TCP_ULP && !option_tls(ctx);
 	}
 	return 0;
 }
@@ -652,8 +669,13 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 		c->reason = f ? SP_REASON_NOT_READY : SP_REASON_NO_MEMORY;
 		return refuse(c, NULL);
 	}
-	if (!f->cgroup)
-		f->cgroup = a->cgroup; /* a socket made by the kernel */
+	/* a socket made by the kernel; an accepted one that was disconnected, and connects itself
+	 */
+	if (!f->cgroup || (f->flags & SP_FLOW_INBOUND)) {
+		f->cgroup = a->cgroup;
+		if (bpf_get_netns_cookie(ctx) == a->netns)
+			f->flags |= SP_FLOW_HOME;
+	}
 	f->asked_port = 0;
 	if (sending) {
 		/* where the datagram will come from, as far as it is known: for the loopback

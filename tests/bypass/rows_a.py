@@ -970,6 +970,29 @@ def ulp_tls(t):
     sock.send(t.marker)
 
 
+@technique("A11", "ulp-other", allow=False)
+def ulp_other(t):
+    """a socket that is given to a protocol which is not TLS (TCP_ULP): SMC, whose data no hook sees; ESP in TCP"""
+    sock = t.tcp()
+    for name in (b"smc", b"espintcp"):
+        try:
+            sock.setsockopt(TCP, 31, name)
+            break
+        except OSError as error:
+            # SMC wants a socket before, ESP one after connect()
+            last = error
+    else:
+        sock = t.connect()
+        try:
+            sock.setsockopt(TCP, 31, b"espintcp")
+        except FileNotFoundError as error:
+            raise NotHere("neither is in this kernel") from last
+        sock.send(t.marker)
+        return
+    sock.connect((t.host4, t.port))
+    sock.send(t.marker)
+
+
 # ---- A12: loopback addresses by another interface than lo ----------------------------------------
 # The marker of what stays on lo is another one: `inside` is what a program may send to itself.
 

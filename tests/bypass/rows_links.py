@@ -8,6 +8,7 @@ same option.
 import socket
 import struct
 
+from calls import disconnect
 from rows_c import query
 from technique import (GOOD4, GOOD6, LINK, LINK_SELF4, LINK_SELF6, RESOLVER4, RESOLVER6, SELF4, SELF6, NotHere, resolve,
                        technique)
@@ -146,6 +147,23 @@ def bind_link_local_tcp(t):
     sock = t.tcp(socket.AF_INET6)
     sock.bind((own_link_local(t), 0, 0, link(t)))
     sock.connect((GOOD6, t.port))
+
+
+@technique("A12", "accepted-link-local-tcp", oracle="far", far_port=True, allow=False)
+def accepted_link_local_tcp(t):
+    """the same by a socket that was accepted, disconnected and bound: it was not made by socket()"""
+    resolve("good.test")
+    listener = t.tcp(socket.AF_INET6)
+    listener.bind(("::1", 0))
+    listener.listen(1)
+    ours = t.tcp(socket.AF_INET6)
+    ours.connect(listener.getsockname())
+    sock, _ = listener.accept()
+    disconnect(sock)
+    sock.bind((own_link_local(t), 0, 0, link(t)))
+    sock.settimeout(2)
+    sock.connect((GOOD6, t.port))
+    sock.send(t.marker)
 
 
 def asks(name, what, ask, families=("4", "6")):

@@ -86,6 +86,23 @@ WIRE="(ip host 198.18.0.66 or ip6 host 2001:db8:5a11::66) and not (icmp6 and ip6
 	refuse "$NOTHING" udp_segment mark zerocopy ip_options ttl hops6 transparent
 }
 
+@test "sockets: TCP_ULP is for kTLS alone, whether the other protocol is loaded or not" {
+	local user
+	for user in 65534:65534 0:0; do
+		POLICY=(--allow good.test --user "$user")
+		run -0 inside "$PYTHON" -c '
+import errno, socket
+for name in b"smc", b"espintcp", b"tlsx", b"t", b"tls":
+    for family in socket.AF_INET, socket.AF_INET6:
+        try:
+            socket.socket(family).setsockopt(socket.IPPROTO_TCP, 31, name)
+        except OSError as error:
+            print(name.decode(), errno.errorcode[error.errno])'
+		[[ $(grep -c "EPERM" <<<"$output") -eq 8 && $output != *"tls EPERM"* ]] || fail "not so: $output"
+		event kind=socket verdict=denied reason=socket_option
+	done
+}
+
 @test "sockets: what programs do every day goes on working" {
 	run -0 outside "$PYTHON" "$E2E/clients/sockets.py" try ordinary
 	run inside "$PYTHON" "$E2E/clients/sockets.py" try ordinary
