@@ -9,11 +9,13 @@
  *
  *   DNS over UDP   in the linear part, which is always a copy. Only what is corked from several
  *                  sends, spliced or sent in batches is elsewhere
+ *   UDP to a name  the first bytes, which say whether it is QUIC, likewise; of batches, which are in
+ *                  fragments whoever made them, the mark below is asked
  *   TCP            the payload is never in the linear part. The kernel marks packets that hold a
  *                  page of somebody else's (SKBFL_SHARED_FRAG, for user memory the zerocopy flags;
- *                  include/linux/skbuff.h), and keeps the mark when it cuts one, before which it
- *                  does not put two together that have not been judged. Read by bpf_rdonly_cast(),
- *                  since Linux 6.2
+ *                  include/linux/skbuff.h), and keeps the mark when it cuts one. Kernels from 6.10
+ *                  lost it when they filled one packet up from another (tcp_grow_skb()) until that
+ *                  was mended in 2026: SECURITY.md. Read by bpf_rdonly_cast(), since Linux 6.2
  *
  * Before 6.2 `shared_known` is 0: user space has tried, and whoever starts commands refuses them
  * the calls (launch.c). Of open flows nothing is asked.

