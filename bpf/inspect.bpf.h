@@ -660,7 +660,7 @@ __noinline int http_guard(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flo
 __noinline int http_chunk_run(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
 			      struct sp_scratch *s)
 {
-	__u32 i, used = 0;
+	__u32 i, used;
 	int r = SP_MORE;
 
 	if (!c || !f || !s)

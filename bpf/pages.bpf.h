@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* clang-format off: a table */
 /*
  * pages.bpf.h - is what a packet carries what will leave?
  *
@@ -9,17 +10,17 @@
  *
  *   DNS over UDP   in the linear part, which is always a copy. Only what is corked from several
  *                  sends, spliced or sent in batches is elsewhere
- *   UDP to a name  the first bytes, which say whether it is QUIC, likewise; of batches, which are in
- *                  fragments whoever made them, the mark below is asked
- *   TCP            the payload is never in the linear part. The kernel marks packets that hold a
- *                  page of somebody else's (SKBFL_SHARED_FRAG, for user memory the zerocopy flags;
- *                  include/linux/skbuff.h), and keeps the mark when it cuts one. Kernels from 6.10
- *                  lost it when they filled one packet up from another (tcp_grow_skb()) until that
+ *   UDP to a name  the first bytes, which say whether it is QUIC, likewise; of batches, which are
+ * in fragments whoever made them, the mark below is asked TCP            the payload is never in
+ * the linear part. The kernel marks packets that hold a page of somebody else's (SKBFL_SHARED_FRAG,
+ * for user memory the zerocopy flags; include/linux/skbuff.h), and keeps the mark when it cuts one.
+ * Kernels from 6.10 lost it when they filled one packet up from another (tcp_grow_skb()) until that
  *                  was mended in 2026: SECURITY.md. Read by bpf_rdonly_cast(), since Linux 6.2
  *
  * Before 6.2 `shared_known` is 0: user space has tried, and whoever starts commands refuses them
  * the calls (launch.c). Of open flows nothing is asked.
  */
+/* clang-format on */
 #ifndef SP_PAGES_BPF_H
 #define SP_PAGES_BPF_H
 
@@ -57,7 +58,7 @@ __noinline int packet_shared(struct __sk_buff *skb)
 	kernel = bpf_cast_to_kern_ctx(skb);
 	info = bpf_rdonly_cast(kernel->head + kernel->end,
 			       bpf_core_type_id_kernel(struct skb_shared_info));
-	return info->flags & SP_SKB_SHARED ? 1 : 0;
+	return (info->flags & SP_SKB_SHARED) ? 1 : 0;
 }
 
 /* Is the whole packet in its linear part, which only the kernel writes to? */

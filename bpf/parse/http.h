@@ -415,12 +415,12 @@ SP_STEP int sp_http_proxy2(const struct sp_stream *s, struct sp_http *h)
 	a = sp_load64(&s->data[0]) ^ SP_WORD('\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q');
 	b = (sp_load64(&s->data[8]) ^ SP_WORD('U', 'I', 'T', '\n', 0, 0, 0, 0)) & 0xffffffff;
 	n = s->len;
-	if (n < 8)
+	if (n < 8) {
 		a &= (1ULL << (8 * (n & 7))) - 1;
-	if (n < 8)
 		b = 0;
-	else if (n < 12)
+	} else if (n < 12) {
 		b &= (1ULL << (8 * (n & 3))) - 1;
+	}
 	if (a || b)
 		return SP_DONE;
 	if (n < 16)
@@ -493,12 +493,12 @@ SP_STEP int sp_http_preface(const struct sp_stream *s)
 	a = sp_load64(&s->data[0]) ^ SP_WORD('P', 'R', 'I', ' ', '*', ' ', 'H', 'T');
 	b = sp_load64(&s->data[8]) ^ SP_WORD('T', 'P', '/', '2', '.', '0', '\r', '\n');
 	c = sp_load64(&s->data[16]) ^ SP_WORD('\r', '\n', 'S', 'M', '\r', '\n', '\r', '\n');
-	if (n < 8)
+	if (n < 8) {
 		a &= (1ULL << (8 * (n & 7))) - 1;
-	if (n < 8)
 		b = 0;
-	else if (n < 16)
+	} else if (n < 16) {
 		b &= (1ULL << (8 * (n & 7))) - 1;
+	}
 	if (n < 16)
 		c = 0;
 	else if (n < 24)

@@ -985,7 +985,7 @@ def ulp_other(t):
         sock = t.connect()
         try:
             sock.setsockopt(TCP, 31, b"espintcp")
-        except FileNotFoundError as error:
+        except FileNotFoundError:
             raise NotHere("neither is in this kernel") from last
         sock.send(t.marker)
         return

@@ -281,6 +281,7 @@ wait_for_file() { # FILE [SECONDS]
 
 command_of() { # PID of a `sallyport run`: the command's, as the host knows it (its own PID namespace has another)
 	local child
+	# shellcheck disable=SC2013 # words of one line
 	for child in $(cat /proc/"$1"/task/*/children); do
 		[[ $(<"/proc/$child/comm") == sallyport-init ]] || echo "$child"
 	done

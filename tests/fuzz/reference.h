@@ -172,11 +172,11 @@ static inline void ref_run(struct ref_work *m, int (*judge)(struct judge_work *)
 static inline void ref_run_twice(struct ref_work *m, int (*judge)(struct judge_work *),
 				 const uint8_t *data, size_t size)
 {
-	static struct ref_work other;
+	static struct ref_work again;
 
 	ref_run(m, judge, data, size, 0);
-	ref_run(&other, judge, data, size, 'a');
-	ref_check(memcmp(&m->w.out, &other.w.out, sizeof(m->w.out)) == 0, "with what lies behind");
+	ref_run(&again, judge, data, size, 'a');
+	ref_check(memcmp(&m->w.out, &again.w.out, sizeof(m->w.out)) == 0, "with what lies behind");
 }
 
 #ifndef REF_CUTS

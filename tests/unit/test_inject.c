@@ -937,7 +937,7 @@ static void test_receiver(void **state)
 		own = address(s->other, family == AF_INET ? REMOTE4 : REMOTE6, 54);
 		if (!strcmp(s->other_addr, "::"))
 			own = address(s->other, REMOTE6, 54);
-		if (strcmp(s->other_addr, "127.0.0.1") && strcmp(s->other_addr, "::1")) {
+		if (strcmp(s->other_addr, "127.0.0.1") != 0 && strcmp(s->other_addr, "::1") != 0) {
 			assert_int_equal(connect(other, &own.any, length(&own)), 0);
 			assert_int_equal(sp_sockdiag_alone(diag, family, src, 53, dst, port,
 							   cookie_of(asker)),

@@ -1025,23 +1025,23 @@ static void check_spoofed(void)
 		{ISN + 1, -0x1000000, SP_TCP_ACK, false},
 		{ISN + 1, 0, SP_TCP_ACK, true},
 	};
-	unsigned int wrong = 0;
+	unsigned int failed = 0;
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
 		ack_off = ways[i].ack;
 		flow_open(&s);
 		flow()->state = SP_FLOW_TLS_DONE;
 		packet_run(sp_ingress, &s, true, ways[i].seq, ways[i].flags, retry, sizeof(retry));
-		wrong += flow()->answer != (ways[i].taken ? SP_ANSWER_RETRY : SP_ANSWER_NONE);
+		failed += flow()->answer != (ways[i].taken ? SP_ANSWER_RETRY : SP_ANSWER_NONE);
 		flow()->state = SP_FLOW_HTTP;
 		flow()->flags |= SP_FLOW_UPGRADE;
 		packet_run(sp_ingress, &s, true, ways[i].seq, ways[i].flags,
 			   (const uint8_t *)upgrade, sizeof(upgrade) - 1);
-		wrong += (flow()->state == SP_FLOW_OPEN) != ways[i].taken;
-		wrong += flow()->rx_next != ISN + 1;
+		failed += (flow()->state == SP_FLOW_OPEN) != ways[i].taken;
+		failed += flow()->rx_next != ISN + 1;
 	}
 	ack_off = 0;
-	tap_ok(!wrong, "spoofed segments: %u wrong", wrong);
+	tap_ok(!failed, "spoofed segments: %u failed", failed);
 }
 
 static void check_answers(const struct vectors *all)

@@ -165,7 +165,7 @@ static int load_programs(uint32_t cpus, bool shared, struct sallyport_bpf **ret_
 	libbpf_said[0] = 0;
 	skel = sallyport_bpf__open();
 	if (!skel)
-		return errno ? -errno : -ENOMEM;
+		return errno > 0 ? -errno : -ENOMEM;
 	skel->rodata->shared_known = shared;
 	r = bpf_map__set_max_entries(skel->maps.scratch, cpus * SP_SCRATCH_PER_CPU);
 	if (r == 0)
@@ -198,7 +198,7 @@ static int load_and_pin(const struct sp_host_paths *paths, const char *dir, stru
 		host.shared_known = 0;
 		r = load_programs(host.cpus, false, &skel);
 	}
-	if (r < 0) {
+	if (!skel) {
 		r = load_failed(err, r, "the BPF programs");
 		goto out;
 	}

@@ -210,7 +210,7 @@ static int look_for_bpffs(struct search *s, const char *table, const char *prefi
 /* Is this namespace the first process's? Mounts have a number of their own, the host over. */
 static int compare_namespaces(struct search *s)
 {
-	struct mount *mount = malloc(sizeof(*mount));
+	struct mount *mount = calloc(1, sizeof(*mount));
 	FILE *own = NULL, *first = NULL;
 	int r = -ENOMEM;
 

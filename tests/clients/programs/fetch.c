@@ -39,6 +39,7 @@ int main(int argc, char **argv)
 	if (write(fd, text, len) != len)
 		return 1;
 	while ((len = read(fd, text, sizeof(text))) > 0)
-		fwrite(text, 1, len, stdout);
+		if (fwrite(text, 1, len, stdout) != (size_t)len)
+			return 1;
 	return len < 0;
 }

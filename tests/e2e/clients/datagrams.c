@@ -96,7 +96,7 @@ static int echo(int fd, const struct sockaddr_storage *to, socklen_t len, int v4
 		warn("%s, beside it %d: send", as, what);
 		return 0;
 	}
-	if (recv(fd, got, sizeof(got), 0) != sizeof(data) || memcmp(got, data, sizeof(data))) {
+	if (recv(fd, got, sizeof(got), 0) != sizeof(data) || memcmp(got, data, sizeof(data)) != 0) {
 		warn("%s, beside it %d: no echo", as, what);
 		return 0;
 	}
