@@ -1280,7 +1280,6 @@ ANSWERS = (
     ("C10", "authority", "authority", "an address in the authority section"),
     ("C10", "other-name", "other", "an address of another name in the answer section"),
     ("C10", "parent", "parent", "an address of the name's parents and children"),
-    ("C10", "cname-after", "before", "an address in front of the CNAME that leads to it"),
     ("C10", "cname-aside", "aside", "an address at the end of a CNAME chain that does not start at the question"),
     ("C10", "cname-left", "left", "an address of the question, behind the CNAME that leads away from it"),
     ("C10", "cname-loop", "loop", "a CNAME loop, and an address of another name"),
