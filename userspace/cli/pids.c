@@ -47,7 +47,8 @@
 #include "pids.h"
 
 #define COMMAND_PID 2 /* the first that is forked beside init */
-#define ALONE_MS 1000 /* how often init looks, while it has no child that would tell it */
+#define ALONE_MS 1000 /* how often init looks at most, while it has no child that would tell it */
+#define SOON_MS 10    /* and at first, each time twice as long */
 
 /* What init says when it is ready. Less than a page, so it arrives whole. */
 struct ready {
@@ -149,13 +150,15 @@ static void wait_for_others(int signals)
 	struct pollfd fds[2] = {{.fd = signals, .events = POLLIN},
 				{.fd = command, .events = POLLIN}};
 	struct signalfd_siginfo info[8];
+	int wait = SOON_MS;
 
 	for (;;) {
 		bool children = reap_all();
 
 		if (alone())
 			return;
-		poll(fds, 2, children && fds[1].fd < 0 ? -1 : ALONE_MS);
+		poll(fds, 2, children && fds[1].fd < 0 ? -1 : wait);
+		wait = wait < ALONE_MS / 2 ? wait * 2 : ALONE_MS;
 		if (fds[0].revents && read(signals, info, sizeof(info)) < 0 && errno != EAGAIN)
 			return;
 		if (fds[1].revents) {
@@ -166,6 +169,7 @@ static void wait_for_others(int signals)
 				nanosleep(&pause, NULL);
 			close(fds[1].fd);
 			fds[1].fd = -1;
+			wait = SOON_MS;
 		}
 	}
 }
