@@ -317,11 +317,21 @@ def crowd():
                 problems.append(f"crowd: {result}, status {child.returncode}: {said}")
 
 
+def reap():
+    """This is the first process: commands of killed sallyports are its children, and nobody else waits for them."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
 def left_after_starts():
     """What is left although others have started since. A start does not wait for what the kernel lets go of meanwhile, nor
     for the init of a PID namespace whose sallyport was killed: that is for one a moment later."""
     end = time.monotonic() + 5
     while True:
+        reap()
         subprocess.run(clean, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         left = held.leftovers(cgroup)
         if not left or time.monotonic() > end:

@@ -13,7 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,27 +236,50 @@ static int add_path(struct find *find, const struct sp_helper *helper, enum sp_h
 
 /* ---- places --------------------------------------------------------------------------------- */
 
+/*
+ * Paths that match, a component at a time: `done` is a path, `rest` a pattern behind it. Names that
+ * were found are not patterns, whatever is in them. Not by glob(): that of glibc 2.36 frees twice
+ * when memory runs out below a directory with a wildcard.
+ */
+static int add_matches(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
+		       const char *done, const char *rest)
+{
+	const char *wild = strpbrk(rest, "*?["), *start = wild, *end;
+	char path[PATH_MAX], name[NAME_MAX + 1];
+	struct dirent *d;
+	int r = 0, len;
+	DIR *dir;
+
+	if (!wild) {
+		if (snprintf(path, sizeof(path), "%s%s", done, rest) >= (int)sizeof(path))
+			return 0;
+		return add_path(find, helper, how, path);
+	}
+	while (start > rest && start[-1] != '/')
+		start--;
+	end = strchrnul(wild, '/');
+	len = snprintf(path, sizeof(path), "%s%.*s", done, (int)(start - rest), rest);
+	if (len >= (int)sizeof(path) || end - start > NAME_MAX)
+		return 0;
+	snprintf(name, sizeof(name), "%.*s", (int)(end - start), start);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : 0;
+	while (!r && (d = readdir(dir))) {
+		if (fnmatch(name, d->d_name, FNM_PERIOD) != 0 ||
+		    snprintf(path + len, sizeof(path) - len, "%s", d->d_name) >=
+			    (int)sizeof(path) - len)
+			continue;
+		r = add_matches(find, helper, how, path, end);
+	}
+	closedir(dir);
+	return r;
+}
+
 static int add_glob(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
 		    const char *pattern)
 {
-	glob_t found = {0};
-	int r = 0;
-
-	if (!strpbrk(pattern, "*?["))
-		return add_path(find, helper, how, pattern);
-	switch (glob(pattern, GLOB_NOSORT, NULL, &found)) {
-	case 0:
-		for (size_t i = 0; i < found.gl_pathc && !r; i++)
-			r = add_path(find, helper, how, found.gl_pathv[i]);
-		break;
-	case GLOB_NOSPACE:
-		r = -ENOMEM;
-		break;
-	default:
-		break;
-	}
-	globfree(&found);
-	return r;
+	return add_matches(find, helper, how, "", pattern);
 }
 
 /*
