@@ -204,6 +204,7 @@ def same_sum(before, after):
 
 
 def dns_udp(t, six, send):
+    late_checksum()
     resolver = RESOLVER6 if six else RESOLVER4
 
     def sock():
@@ -338,8 +339,7 @@ def uncorked(t):
 @technique("A13", "udp-cork", oracle="marker", allow=False, timeout=8)
 def udp_cork(t):
     """a query of which the header is sent and the rest spliced, in one datagram (UDP_CORK)"""
-    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
-        raise NotHere("the kernel has made the checksum when the page changes")
+    late_checksum()
     ours, theirs = map(query, names(t))
 
     def sock():
