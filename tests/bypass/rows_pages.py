@@ -203,6 +203,11 @@ def same_sum(before, after):
     return struct.pack("!H", new) + after[2:]
 
 
+def late_checksum():
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
+        raise NotHere("before Linux 6.5 the checksum of a datagram is made when its page is handed over: seldom seen to work")
+
+
 def dns_udp(t, six, send):
     late_checksum()
     resolver = RESOLVER6 if six else RESOLVER4
@@ -407,8 +412,7 @@ def grown(t):
 @technique("A13", "quic", oracle="marker", allow=False, timeout=8)
 def quic(t):
     """a datagram to a name on a port other than 443, its page a QUIC Initial when it has passed"""
-    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
-        raise NotHere("the kernel has made the checksum when the page changes")
+    late_checksum()
     resolve(OURS)
     after = struct.pack("!BI", 0xc3, 1) + b"i" * 1195 + t.marker
     before = b"\x01" + after[1:-len(t.marker)] + b"x" * len(t.marker)
