@@ -14,6 +14,10 @@ import time
 from technique import SLOW
 
 
+class LostPackets(RuntimeError):
+    """A capture that lost frames is no witness."""
+
+
 class Capture:
     def __init__(self, netns, interface, file, filter=""):
         self.file = file
@@ -29,7 +33,7 @@ class Capture:
             time.sleep(0.02)
 
     def stop(self):
-        """Ends it and returns the frames. A capture that lost frames is no witness."""
+        """Ends it and returns the frames. Raises LostPackets."""
         time.sleep(0.2 + 0.03 * SLOW)
         self.process.send_signal(signal.SIGINT)
         try:
@@ -41,7 +45,7 @@ class Capture:
         with open(self.file + ".log") as log:
             text = log.read()
         if "0 packets dropped by kernel" not in text:
-            raise RuntimeError(f"the capture lost packets: {text}")
+            raise LostPackets(f"the capture lost packets: {text}")
         frames = list(read_pcap(self.file))
         os.unlink(self.file)
         os.unlink(self.file + ".log")

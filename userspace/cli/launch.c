@@ -712,8 +712,11 @@ int sp_launch_refuse_pages(void)
 
 /* ---- stage: verify -------------------------------------------------------------------------- */
 
-/* In the PID namespace: /proc is of it, there is nobody above, and init leads nowhere. */
-static int verify_pids(void)
+/*
+ * In the PID namespace: /proc is of it, there is nobody above, and init leads nowhere. Whoever
+ * keeps all capabilities may look at init, and finds an empty directory.
+ */
+static int verify_pids(bool keep_caps)
 {
 	struct statfs fs;
 	char self[32] = "", root[PATH_MAX];
@@ -724,13 +727,13 @@ static int verify_pids(void)
 		return 0;
 	if (readlink("/proc/self", self, sizeof(self) - 1) < 0 || atol(self) != (long)getpid())
 		return -EPERM;
-	return readlink("/proc/1/root", root, sizeof(root)) >= 0 ? -EPERM : 0;
+	return !keep_caps && readlink("/proc/1/root", root, sizeof(root)) >= 0 ? -EPERM : 0;
 }
 
 static int child_verify(const struct sp_launch *launch, bool pids, const char **ret_what)
 {
 	*ret_what = "PID namespace";
-	if (pids && verify_pids())
+	if (pids && verify_pids(launch->keep_caps))
 		return -EPERM;
 	*ret_what = "no_new_privs";
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
