@@ -241,7 +241,7 @@ static int add_path(struct find *find, const struct sp_helper *helper, enum sp_h
  * were found are not patterns, whatever is in them. Not by glob(): that of glibc 2.36 frees twice
  * when memory runs out below a directory with a wildcard.
  */
-// NOLINTNEXTLINE(misc-no-recursion): as deep as a pattern of the table has wildcards
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as a pattern of the table has wildcards */
 static int add_matches(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
 		       const char *done, const char *rest)
 {
