@@ -96,15 +96,19 @@ static int keep_socket(const struct nlmsghdr *header, void *data)
 	return MNL_CB_STOP;
 }
 
-/* Sends one request and reads its one answer: an acknowledgement, an error, or a socket. */
-static int ask(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
-	       const struct inet_diag_req_v2 *request, struct inet_diag_msg *found)
+/*
+ * Sends one request and reads its answers, each given to heard(), until that or the kernel ends
+ * them: a socket, all sockets of a dump, an acknowledgement or an error.
+ */
+static int converse(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
+		    const struct inet_diag_req_v2 *request, mnl_cb_t heard, void *data)
 {
 	char buffer[REPLY_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	/* sp_sockdiag_open() returned 0: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	unsigned int sequence = ++diag->sequence;
 	struct nlmsghdr *header;
 	ssize_t len;
+	int r;
 
 	header = mnl_nlmsg_put_header(buffer);
 	header->nlmsg_type = type;
@@ -123,11 +127,20 @@ static int ask(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
 		if ((size_t)len >= sizeof(*header) &&
 		    ((struct nlmsghdr *)buffer)->nlmsg_seq != sequence)
 			continue;
-		if (mnl_cb_run(buffer, len, sequence, mnl_socket_get_portid(diag->socket),
-			       keep_socket, found) < 0)
+		r = mnl_cb_run(buffer, len, sequence, mnl_socket_get_portid(diag->socket), heard,
+			       data);
+		if (r < 0)
 			return -errno;
-		return 0;
+		if (r == MNL_CB_STOP)
+			return 0;
 	}
+}
+
+/* A request with one answer. */
+static int ask(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
+	       const struct inet_diag_req_v2 *request, struct inet_diag_msg *found)
+{
+	return converse(diag, type, flags, request, keep_socket, found);
 }
 
 static void put_addr(uint32_t to[4], int family, const uint8_t addr[16])
@@ -283,34 +296,8 @@ static int ask_port(struct sp_sockdiag *diag, int family, uint16_t port, struct 
 		.idiag_states = ~0u,
 		.id.idiag_sport = htons(port),
 	};
-	char buffer[REPLY_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	unsigned int sequence = ++diag->sequence;
-	struct nlmsghdr *header;
-	ssize_t len;
-	int r;
 
-	header = mnl_nlmsg_put_header(buffer);
-	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	header->nlmsg_seq = sequence;
-	memcpy(mnl_nlmsg_put_extra_header(header, sizeof(request)), &request, sizeof(request));
-	if (mnl_socket_sendto(diag->socket, header, header->nlmsg_len) < 0)
-		return -errno;
-	do {
-		len = mnl_socket_recvfrom(diag->socket, buffer, sizeof(buffer));
-		if (len < 0 && errno == EINTR)
-			continue;
-		if (len < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		if ((size_t)len >= sizeof(*header) &&
-		    ((struct nlmsghdr *)buffer)->nlmsg_seq != sequence)
-			continue;
-		r = mnl_cb_run(buffer, len, sequence, mnl_socket_get_portid(diag->socket), hear, h);
-		if (r < 0)
-			return -errno;
-		if (r == MNL_CB_STOP)
-			return 0;
-	} while (true);
+	return converse(diag, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, hear, h);
 }
 
 int sp_sockdiag_alone(struct sp_sockdiag *diag, int family, const uint8_t src[16], uint16_t sport,
