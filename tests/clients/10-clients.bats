@@ -173,7 +173,7 @@ ssh_options() {
 
 # the second CONNECT is on the connection of the first; --proxytunnel: what is in the tunnel is clear text, and judged
 @test "client: a forward proxy that asks for a password; HTTP in its tunnel" {
-	serve_start "asking-$SVC4" "$PYTHON" "$HERE/programs/asking_proxy.py" "$SVC4" 8890
+	serve_start "asking-$SVC4" "tcp/$SVC4/8890" "$PYTHON" "$HERE/programs/asking_proxy.py" "$SVC4" 8890
 	local proxied=(curl -4 -sS --cacert "$CA" -o /dev/null -x http://svc.test:8890 --proxy-anyauth --proxy-user a:b)
 	POLICY=(--allow svc.test:8890 --allow "$SVC4:443" --allow "$SVC4:80" --allow svc.test:80)
 	allowed "${proxied[@]}" --connect-to "svc.test:443:$SVC4:443" https://svc.test/

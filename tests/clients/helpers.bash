@@ -47,12 +47,14 @@ slowly() {
 	SLOW=$((15 * SLOW)) "$@"
 }
 
-# Starts COMMAND in the servers' netns; it ends with the lab.
-serve_start() { # NAME COMMAND...
-	local name=$1
-	shift
+# Starts COMMAND in the servers' netns, and waits until it listens (see wait_for_listener) or, with -, does not: then it
+# has another way to say so. It ends with the lab.
+serve_start() { # NAME LISTENS COMMAND...
+	local name=$1 listens=$2
+	shift 2
 	setsid "$TOP/scripts/lab" serve "$LAB" "$@" </dev/null >"$LAB_DIR/$name.out" 2>&1 3>&- &
 	echo "$! $(cut -d' ' -f22 "/proc/$!/stat")" >>"$LAB_DIR/pids"
+	[[ $listens == - ]] || wait_for_listener "sp-$LAB-srv" "$listens" || fail "$name: $(<"$LAB_DIR/$name.out")"
 }
 
 certificate() { # NAME DNS-NAME...
@@ -109,7 +111,7 @@ sshd_up() {
 			Subsystem sftp $(sftp_server)
 		CONFIG
 		# shellcheck disable=SC2016
-		serve_start "sshd-$address" unshare --mount --propagation private sh -c '
+		serve_start "sshd-$address" "tcp/$address/2222" unshare --mount --propagation private sh -c '
 			mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/shadow" /etc/shadow &&
 			mkdir -p "$1/run" && mount -t tmpfs tmpfs "$1/run" && mkdir -p "$1/run/sshd" "$1/run/${2#/run/}" &&
 			mount --bind "$2" "$1/run/${2#/run/}" && mount --rbind "$1/run" /run &&
@@ -142,17 +144,17 @@ clients_up() {
 	certificate svc svc.test '*.svc.test'
 	certificate bad bad.test
 	make_repository
-	serve_start dns dnsmasq --no-daemon --conf-file=/dev/null --no-resolv --no-hosts --user=root --bind-interfaces \
+	serve_start dns "udp/$DNS/53" dnsmasq --no-daemon --conf-file=/dev/null --no-resolv --no-hosts --user=root --bind-interfaces \
 		--listen-address="$DNS" --pid-file= --local-ttl=30 --local=/test/ \
 		--host-record="svc.test,$SVC4,$SVC6" --host-record="bad.test,$BAD4,$BAD6" \
 		--host-record="short.test,$SVC4,1"
-	serve_start clients "$PYTHON" "$HERE/servers.py" "$LAB_DIR" "svc=$SVC4,$SVC6" "bad=$BAD4,$BAD6" "dns=$ODD"
+	serve_start clients - "$PYTHON" "$HERE/servers.py" "$LAB_DIR" "svc=$SVC4,$SVC6" "bad=$BAD4,$BAD6" "dns=$ODD"
 	for host in "$SVC4" "$BAD4"; do
-		serve_start "git-$host" git daemon --listen="$host" --reuseaddr --export-all --base-path="$LAB_DIR/git" \
+		serve_start "git-$host" "tcp/$host/9418" git daemon --listen="$host" --reuseaddr --export-all --base-path="$LAB_DIR/git" \
 			--enable=receive-pack
 		if command -v tinyproxy >/dev/null; then
 			printf 'Listen %s\nPort 8888\nTimeout 60\nConnectPort 443\n' "$host" >"$LAB_DIR/proxy-$host"
-			serve_start "proxy-$host" tinyproxy -d -c "$LAB_DIR/proxy-$host"
+			serve_start "proxy-$host" "tcp/$host/8888" tinyproxy -d -c "$LAB_DIR/proxy-$host"
 		fi
 	done
 	sshd_up

@@ -86,7 +86,7 @@ pair() { # EXPECTED_STATUS COMMAND...
 	ip netns exec "$N-s" dnsmasq -C /dev/null -k -R -h --user=root --pid-file= --bind-interfaces \
 		--listen-address=203.0.113.66 --address=/good.test/203.0.113.66 >/dev/null 2>&1 3>&- &
 	echo $! >"$D/dns2.pid"
-	sleep "0.$((3 * (SLOW > 3 ? 3 : SLOW)))"
+	wait_for_listener "$N-s" udp/203.0.113.66/53
 	run -0 stranger dig +short +tries=2 +time=2 @203.0.113.66 good.test
 	run stranger "$SALLYPORT" run --allow good.test --resolver 203.0.113.53 -- \
 		dig +short +tries=1 +time=1 @203.0.113.66 good.test

@@ -12,6 +12,7 @@ setup_file() {
 		--log-facility="$LAB_DIR/nat.log" --local=/test/ --server="$R" \
 		--host-record=good.test,198.18.0.2 --host-record=evil.test,198.18.0.66 >/dev/null 2>&1 3>&- &
 	echo $! >"$BATS_FILE_TMPDIR/nat.pid"
+	wait_for_listener "sp-$LAB-cli" udp/127.0.0.11/35353 tcp/127.0.0.11/35353
 	nsenter --net="/run/netns/sp-$LAB-cli" nft -f - <<-NFT
 		table ip nat {
 			chain output {

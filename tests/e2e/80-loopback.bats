@@ -9,11 +9,7 @@ setup_file() {
 	nsenter --net="/run/netns/sp-$LAB-cli" "$PYTHON" "$E2E/clients/listen.py" "$LAB_DIR/foreign" \
 		127.0.0.1 127.0.0.9 ::1 >/dev/null 2>&1 3>&- &
 	echo $! >"$BATS_FILE_TMPDIR/foreign.pid"
-	local i
-	for ((i = 0; i < 100 * SLOW; i++)); do
-		[[ -s $LAB_DIR/foreign.ready ]] && break
-		sleep 0.05
-	done
+	wait_for_file "$LAB_DIR/foreign.ready"
 }
 
 teardown_file() {

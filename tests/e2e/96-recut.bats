@@ -16,12 +16,7 @@ setup_file() {
 	nsenter --net="/run/netns/sp-$LAB-srv" "$PYTHON" "$TOP/tests/e2e/clients/recut.py" serve $SINK 443 80 53 \
 		</dev/null >"$LAB_DIR/sink.out" 2>&1 3>&- 4>&- &
 	echo $! >"$LAB_DIR/sink.pid"
-	local i
-	for ((i = 0; i < 100 * SLOW; i++)); do
-		lab exec "$LAB" "$PYTHON" -c "import socket; socket.create_connection(('$SINK', 53)).close()" \
-			2>/dev/null && break
-		sleep 0.05
-	done
+	wait_for_listener "sp-$LAB-srv" tcp/$SINK/443 tcp/$SINK/80 tcp/$SINK/53
 	# names that the vectors carry, without a look-up
 	cat >"$LAB_DIR/recut.json" <<-JSON
 		{"version": 1,

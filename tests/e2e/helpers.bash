@@ -279,6 +279,22 @@ wait_for_file() { # FILE [SECONDS]
 	fail "no $1"
 }
 
+# Until somebody of that network namespace (a name of ip netns) listens there: KIND/ADDRESS/PORT, KIND is tcp or udp.
+wait_for_listener() { # NETNS LISTENS...
+	local netns=$1 listens kind address port i
+	shift
+	for listens in "$@"; do
+		IFS=/ read -r kind address port <<<"$listens"
+		for ((i = 0; i < 400 * SLOW; i++)); do
+			[[ -z $(nsenter --net="/run/netns/$netns" ss -Hnl "--$kind" "src [$address] and sport = :$port" 3>&-) ]] ||
+				continue 2
+			sleep 0.05
+		done
+		fail "nobody listens at $listens"
+		return 1
+	done
+}
+
 command_of() { # PID of a `sallyport run`: the command's, as the host knows it (its own PID namespace has another)
 	local child
 	# shellcheck disable=SC2013 # words of one line
