@@ -151,7 +151,6 @@ left_without_mounts() { # HOW UID...: what goes before sallyport
 	[[ $(<"$d/out") != open && $(capture_count) -eq 0 ]] || fail "free: $(<"$d/out")"
 }
 
-# bats test_tags=any-kernel
 @test "survive: what is left running in a private bpffs does not free itself by giving up its mounts" {
 	run -0 outside curl -sS -k -m 5 "https://$EVIL4/"
 	left_without_mounts private 65534 unshare --mount --propagation private sh -c \
@@ -161,7 +160,6 @@ left_without_mounts() { # HOW UID...: what goes before sallyport
 	left_without_mounts hosts 65534
 }
 
-# bats test_tags=any-kernel
 @test "survive: with every pin removed the sandbox stays enforced, and the next start has new ones" {
 	local d=$BATS_TEST_TMPDIR
 	run -0 outside curl -sS -k -m 5 "https://$EVIL4/"

@@ -36,13 +36,11 @@ in_cgroup() { # NAME COMMAND...
 	timeout $((60 * SLOW)) sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$CGROUPS/$name" "$@" 3>&-
 }
 
-# bats test_tags=any-kernel
 @test "hosts: below a cgroup that is called sallyport-something" {
 	run -0 in_cgroup "sallyport-ci-$OWN.service" "$SALLYPORT" run --quiet -- echo ran
 	[[ $output == ran ]] || fail "not run"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: in a sandbox there is no other, whatever the cgroups are called" {
 	local group pid
 	in_cgroup "outer-$OWN" "$SALLYPORT" run --quiet -- sh -c "echo up >$D/up; sleep $((20 * SLOW))" &
@@ -59,7 +57,6 @@ in_cgroup() { # NAME COMMAND...
 	[[ $status -eq 1 && $output == *"sandboxes do not nest"* && ! -e $D/nested ]] || fail "inside: not so"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: a leftover with 2,100 cgroups in each other is removed; below as many, run refuses with a word" {
 	local group pid
 	in_cgroup "deep-$OWN" "$SALLYPORT" run --quiet -- sh -c "echo up >$D/deep; sleep 300" &
@@ -96,7 +93,6 @@ in_cgroup() { # NAME COMMAND...
 	[[ ! -e $group ]] || fail "it is left"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: a bpffs of mode 1777 where somebody was first: another is used, and doctor says so" {
 	# shellcheck disable=SC2016
 	run "${CORNER[@]}" bash -c '
@@ -108,7 +104,6 @@ in_cgroup() { # NAME COMMAND...
 	[[ $output == ran$'\n'*sallyport*"passed over: /sys/fs/bpf has a directory"* ]] || fail "not as it must be"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: bpffs read-only; /run read-only; /proc missing; few descriptors, processes and blocks" {
 	# shellcheck disable=SC2016
 	run -0 "${CORNER[@]}" bash -c '
@@ -131,7 +126,6 @@ in_cgroup() { # NAME COMMAND...
 	done
 }
 
-# bats test_tags=any-kernel
 @test "hosts: run leaves no mount where cgroup2 and bpffs are missing" {
 	# shellcheck disable=SC2016
 	run -0 unshare --mount --propagation private bash -c '
@@ -142,7 +136,6 @@ in_cgroup() { # NAME COMMAND...
 	[[ $output == ran ]] || fail "not run"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: starts with a /run each, and one bpffs, do not get in each other's way" {
 	# shellcheck disable=SC2016
 	run -0 "${CORNER[@]}" bash -c '
@@ -157,7 +150,6 @@ in_cgroup() { # NAME COMMAND...
 	[[ ! $output ]] || fail "failed, or left"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: sockets that another sandbox keeps for ever do not slow down the starts of others" {
 	local n pid from before after mine=$D/keep
 	mkdir -m 777 "$mine"
@@ -184,7 +176,6 @@ in_cgroup() { # NAME COMMAND...
 	wait "$pid"
 }
 
-# bats test_tags=any-kernel
 @test "hosts: in a chroot, and below a mount on the root directory, nothing is reached that is not covered" {
 	local jail=$D/jail
 	mkdir -p "$jail/root" "$jail/top"
