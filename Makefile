@@ -20,7 +20,7 @@ ARCH_INCLUDE := -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 TARGET_ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x86)
 WARN := -Wall -Wextra -Werror
 GCC_WARN := -Wno-format-truncation
-CPPFLAGS += -D_GNU_SOURCE -DSP_VERSION='"$(VERSION)"' -Iinclude -Ibpf -Iuserspace/lib -Iuserspace/cli -I$(O)
+CPPFLAGS += -D_GNU_SOURCE -DSP_VERSION='"$(VERSION)"' -Iinclude
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 $(WARN) $(GCC_WARN) -MMD -MP
 LDFLAGS += -Wl,--as-needed
@@ -34,8 +34,28 @@ CLI_LIBS := -lseccomp -lcap-ng
 BPF_CFLAGS := -O2 -g -target bpf -D__TARGET_ARCH_$(TARGET_ARCH) -mcpu=v3 $(WARN) -Wno-unused-parameter \
 	-Iinclude -Ibpf $(ARCH_INCLUDE) -MMD -MP
 
-LIB_OBJ := $(patsubst userspace/lib/%.c,$(O)/lib/%.o,$(wildcard userspace/lib/*.c))
-CLI_OBJ := $(patsubst userspace/cli/%.c,$(O)/cli/%.o,$(wildcard userspace/cli/*.c))
+# Rooms of user space and their walls: what a room may include besides its own headers and include/.
+LIB_ROOMS := lib/ground lib/json lib/policy lib/dns lib/net lib/record lib/kernel
+ROOMS := $(LIB_ROOMS) launch selftest cli
+see_lib/json := lib/ground
+see_lib/policy := lib/ground lib/json
+see_lib/dns := lib/ground
+see_lib/net := lib/ground
+see_lib/record := lib/ground
+see_lib/kernel := lib/ground lib/net
+see_launch := lib/ground lib/kernel
+see_selftest :=
+see_cli := lib/ground lib/dns lib/net launch selftest
+# parsers and the policy walk, compiled here too
+sees_bpf := lib/policy lib/kernel
+room_of = $(patsubst userspace/%/,%,$(dir $1))
+walls = $(patsubst %,-Iuserspace/%,$1 $(see_$1)) $(if $(filter $1,$(sees_bpf)),-Ibpf)
+# tests see everything
+ALL_ROOMS := $(ROOMS:%=-Iuserspace/%) -Ibpf -I$(O)
+
+room_obj = $(foreach room,$1,$(patsubst userspace/%.c,$(O)/%.o,$(wildcard userspace/$(room)/*.c)))
+LIB_OBJ := $(call room_obj,$(LIB_ROOMS))
+CLI_OBJ := $(call room_obj,launch selftest cli)
 CLI_TEST_OBJ := $(filter-out $(O)/cli/main.o,$(CLI_OBJ))
 UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
@@ -57,15 +77,13 @@ $(O)/libsallyport.a: $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(O)/lib/%.o: userspace/lib/%.c | $(O)/lib
+$(LIB_OBJ) $(CLI_OBJ): $(O)/%.o: userspace/%.c | $(ROOMS:%=$(O)/%)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(call walls,$(call room_of,$<)) $(room_flags) $(CFLAGS) -c -o $@ $<
 
-$(O)/cli/%.o: userspace/cli/%.c | $(O)/cli
-	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
-
-$(O)/lib/engine.o: $(O)/sallyport.skel.h $(O)/lsm.skel.h
+# the skeletons are seen by one file
+$(O)/lib/kernel/engine.o: room_flags := -I$(O)
+$(O)/lib/kernel/engine.o: $(O)/sallyport.skel.h $(O)/lsm.skel.h
 
 $(O)/%.bpf.o: bpf/%.bpf.c | $(O)
 	$(call say,BPF,$<)
@@ -75,7 +93,7 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-$(O) $(O)/lib $(O)/cli $(O)/unit $(O)/bpf-tests $(O)/fuzz $(O)/bench:
+$(O) $(ROOMS:%=$(O)/%) $(O)/unit $(O)/bpf-tests $(O)/fuzz $(O)/bench:
 	$(Q)mkdir -p $@
 
 # ---- tests ----------------------------------------------------------------------------------------
@@ -96,7 +114,7 @@ comma := ,
 
 $(O)/unit/test_%: tests/unit/test_%.c $(O)/libsallyport.a | $(O)/unit
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) $(TEST_LDFLAGS) -o $@ $< $(TEST_OBJ) \
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(CFLAGS) $(LDFLAGS) $(TEST_LDFLAGS) -o $@ $< $(TEST_OBJ) \
 		$(O)/libsallyport.a -lcmocka $(CLI_LIBS) $(LIBS)
 
 # test programs: the product's headers, entered by BPF_PROG_RUN
@@ -112,12 +130,12 @@ $(O)/bpf-tests/test_cost: CPPFLAGS += -DSP_CLANG=$(shell $(CLANG) -dumpversion |
 $(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h $(BPF_TEST_SKEL) \
 		| $(O)/bpf-tests
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a -lcmocka $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a -lcmocka $(LIBS)
 
 # The fuzzers' corpus is replayed by a plain main(); `make fuzz` links libFuzzer instead.
 $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(O)/libsallyport.a | $(O)/fuzz
 	$(call say,FUZZ,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ tests/fuzz/fuzz_$*.c \
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ tests/fuzz/fuzz_$*.c \
 		tests/fuzz/replay.c $(O)/libsallyport.a $(LIBS)
 
 # `make fuzz RUNS=10000000`: that many executions of each, with libFuzzer, ASan and UBSan
@@ -140,19 +158,19 @@ FUZZ_LIB := $(patsubst $(O)/lib/%,$(O)/libfuzzer/lib/%,$(LIB_OBJ))
 $(O)/libfuzzer/lib/%.o: userspace/lib/%.c $(O)/sallyport.skel.h $(O)/lsm.skel.h
 	$(call say,FUZZER,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -fsanitize=fuzzer-no-link $(FUZZ_NO_CMP) -c -o $@ $<
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_ROOMS) $(FUZZ_CFLAGS) -MMD -MP -fsanitize=fuzzer-no-link $(FUZZ_NO_CMP) -c -o $@ $<
 
 $(O)/libfuzzer/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
 	$(call say,FUZZER,$@)
-	$(Q)$(CLANG) $(CPPFLAGS) -Itests $(FUZZ_CFLAGS) -MMD -MP -fsanitize=fuzzer $(FUZZ_NO_CMP) -o $@ $< $(FUZZ_LIB) $(LIBS)
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(FUZZ_CFLAGS) -MMD -MP -fsanitize=fuzzer $(FUZZ_NO_CMP) -o $@ $< $(FUZZ_LIB) $(LIBS)
 
 fuzz-coverage-build: $(patsubst $(O)/fuzz/%,$(O)/coverage/%,$(FUZZERS))
 
-$(O)/coverage/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard userspace/lib/*.c) \
+$(O)/coverage/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard $(LIB_ROOMS:%=userspace/%/*.c)) \
 		$(O)/sallyport.skel.h $(O)/lsm.skel.h
 	$(call say,COVER,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -Itests -O1 -g -std=gnu11 -fprofile-instr-generate -fcoverage-mapping \
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_ROOMS) -Itests -O1 -g -std=gnu11 -fprofile-instr-generate -fcoverage-mapping \
 		-o $@ $(filter %.c,$^) $(LIBS)
 
 # tests/bench: Sallyport against the same host unenforced and against alternatives; root. QUICK=1: 2 minutes.
@@ -178,11 +196,11 @@ $(O)/bench/boxes: $(O)/libsallyport.a
 
 $(O)/bench/%: tests/bench/%.c | $(O)/bench
 	$(call say,BENCH,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIBS)
 
 $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL) | $(O)/bench
 	$(call say,BENCH,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 # clang-tidy reads the generated skeletons
 check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(O)/floor.skel.h $(BPF_TEST_SKEL)
@@ -248,7 +266,7 @@ install: all
 	install -D -m 0755 $(O)/sallyport $(DESTDIR)$(PREFIX)/bin/sallyport
 	install -D -m 0644 userspace/man/sallyport.1 $(DESTDIR)$(PREFIX)/share/man/man1/sallyport.1
 	install -D -m 0644 userspace/man/sallyport-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/sallyport-policy.5
-	install -D -m 0644 userspace/lib/policy.schema.json $(DESTDIR)$(PREFIX)/share/sallyport/policy.schema.json
+	install -D -m 0644 userspace/lib/policy/policy.schema.json $(DESTDIR)$(PREFIX)/share/sallyport/policy.schema.json
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/sallyport $(DESTDIR)$(PREFIX)/share/man/man1/sallyport.1 \
@@ -259,4 +277,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/*/*/*.d)
+-include $(wildcard $(O)/*.d $(O)/*/*.d $(O)/lib/*/*.d $(O)/libfuzzer/lib/*/*.d)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* install.h - a compiled policy into inner maps, as userspace/lib/box.c does it. For tests. */
+/* install.h - a compiled policy into inner maps, as userspace/lib/kernel/box.c does it. For tests.
+ */
 #ifndef SP_TESTS_INSTALL_H
 #define SP_TESTS_INSTALL_H
 

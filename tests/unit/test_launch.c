@@ -37,6 +37,7 @@
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"
+#include "words.h"
 
 /* Registers as a hostile program would fill them: the kernel takes the low half, as an int. */
 static const uint64_t garbage[] = {0, 1ULL << 32, 0xffffffffULL << 32, 0x8000000000000000ULL,
@@ -1176,11 +1177,11 @@ static void test_words(void **state)
 	char *json;
 
 	(void)state;
-	assert_string_equal(sp_cli_nearest("rnu", known), "run");
-	assert_string_equal(sp_cli_nearest("explian", known), "explain");
-	assert_string_equal(sp_cli_nearest("doctr", known), "doctor");
-	assert_null(sp_cli_nearest("policy", known));
-	assert_null(sp_cli_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", known));
+	assert_string_equal(sp_nearest(known, "rnu"), "run");
+	assert_string_equal(sp_nearest(known, "explian"), "explain");
+	assert_string_equal(sp_nearest(known, "doctr"), "doctor");
+	assert_null(sp_nearest(known, "policy"));
+	assert_null(sp_nearest(known, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
 	json = sp_cli_json_string("a\"\\\n\xc3\xa9\xff\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80");
 	assert_string_equal(json, "\"a\\\"\\\\\\u000a\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"
 				  "\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"");

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "policy_model.h"
+#include "model.h"
 
 /* Kind of the pattern, or -1 if it is refused; *ret_match: does it match the name? */
 static int try(const char *pattern, const char *name, bool *ret_match, const char *message)

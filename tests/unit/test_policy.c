@@ -14,7 +14,7 @@
 
 #include <sallyport/policy.h>
 
-#include "policy_model.h"
+#include "model.h"
 
 static struct sp_policy *parse(const char *text)
 {

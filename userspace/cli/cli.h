@@ -45,12 +45,6 @@ struct sp_command {
 extern const struct sp_command sp_commands[];
 
 /*
- * The known word that is nearest to `word` (NULL-terminated list), or NULL if none is near enough
- * to be what was meant.
- */
-const char *sp_cli_nearest(const char *word, const char *const *known);
-
-/*
  * Is colour wanted on a descriptor: is it a terminal that is not "dumb", with NO_COLOR empty or not
  * set?
  */

@@ -41,6 +41,7 @@
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"
+#include "words.h"
 
 #define SEEN_MAX 1024		 /* different denials that are told apart (a power of two) */
 #define SAY_AGAIN_NS 60000000000 /* the same denial is said again after that */
@@ -197,7 +198,7 @@ static int bad_option(char *word)
 	if (word && !strncmp(word, "--", 2)) {
 		char *name = strndup(word + 2, strcspn(word + 2, "="));
 
-		nearest = name ? sp_cli_nearest(name, names) : NULL;
+		nearest = name ? sp_nearest(names, name) : NULL;
 		free(name);
 	}
 	if (nearest && strcmp(nearest, word + 2) != 0)

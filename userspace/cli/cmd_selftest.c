@@ -3,8 +3,8 @@
  * cmd_selftest.c - `sallyport selftest`: tries to get out of a sandbox on this host, and says what
  * held.
  *
- * One process leads: it makes the lab (selftest_lab.c) and a sandbox as `run` does, and serves it.
- * Workers try each way out (selftest_attacks.c) one after the other, each first outside the
+ * One process leads: it makes the lab (lab.c) and a sandbox as `run` does, and serves it.
+ * Workers try each way out (attacks.c) one after the other, each first outside the
  * sandbox:
  *
  *   outside  root, with all that root has. What does not arrive from here proves nothing inside

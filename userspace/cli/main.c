@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "words.h"
 
 const struct sp_command sp_commands[] = {
 	{"run", cmd_run, "start a command in a sandbox that reaches only the named hosts"},
@@ -55,7 +56,7 @@ static int unknown(const char *word)
 
 	for (size_t i = 0; i < COMMANDS; i++)
 		names[i + 1] = sp_commands[i].name;
-	nearest = sp_cli_nearest(word, names);
+	nearest = sp_nearest(names, word);
 	if (nearest)
 		sp_cli_error("unknown command \"%.40s\"; did you mean \"%s\"?", word, nearest);
 	else

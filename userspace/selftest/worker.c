@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * selftest_worker.c - the process that tries ways out, inside the sandbox or outside.
+ * worker.c - the process that tries ways out, inside the sandbox or outside.
  *
  * Each try is a child of its own, so that it may change its namespaces, be killed by the system
  * call filter, or hang, and what it opened ends with it: before the try is reported, so that the

@@ -13,8 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli.h"
 #include "hide.h"
+#include "words.h"
 
 /* clang-format off */
 const struct sp_helper sp_helpers[] = {
@@ -330,7 +330,7 @@ int sp_share_add(struct sp_shares *shares, const char *name, struct sp_error **e
 	names[len++] = "pids";
 	names[len++] = "abstract";
 	names[len] = NULL;
-	nearest = sp_cli_nearest(name, names);
+	nearest = sp_nearest(names, name);
 	if (nearest)
 		return sp_error_set(err, -EINVAL,
 				    "--share: nothing is named \"%.40s\"; did you mean %s?", name,

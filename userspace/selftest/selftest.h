@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * selftest.h - the parts of `sallyport selftest`: the lab and its oracle (selftest_lab.c), what
- * attackers are built from (selftest_client.c), the ways out (selftest_attacks.c), and the
- * processes that try them (selftest_worker.c). cmd_selftest.c puts them together and judges.
+ * selftest.h - the parts of `sallyport selftest`: the lab and its oracle (lab.c), what
+ * attackers are built from (client.c), the ways out (attacks.c), and the
+ * processes that try them (worker.c). cmd_selftest.c puts them together and judges.
  */
 #ifndef SALLYPORT_SELFTEST_H
 #define SALLYPORT_SELFTEST_H
@@ -15,7 +15,7 @@
 
 #include <sallyport/error.h>
 
-/* ---- the lab (selftest_lab.c) --------------------------------------------------------------- */
+/* ---- the lab (lab.c) --------------------------------------------------------------- */
 
 #define SP_TRIES_MAX 1000    /* tries have numbers below that */
 #define SP_TRY_PORT 10000    /* + number of the try: nobody else sends there */
@@ -106,7 +106,7 @@ struct sp_said {
 #define SP_TRY_NA (-100000)	/* this host has no such thing; the note says what is missing */
 #define SP_TRY_BROKEN (-100001) /* what must work before the way out did not: nothing was tried */
 
-/* ---- the ways out (selftest_attacks.c) ------------------------------------------------------ */
+/* ---- the ways out (attacks.c) ------------------------------------------------------ */
 
 enum sp_technique_kind {
 	SP_MUST_NOT_ARRIVE, /* the marker, or anything at the port of the try, at the far side */
@@ -147,7 +147,7 @@ struct sp_attack {
 	char note[128];
 };
 
-/* ---- processes that try (selftest_worker.c) ------------------------------------------------- */
+/* ---- processes that try (worker.c) ------------------------------------------------- */
 
 /*
  * Answers each struct sp_try that comes over a sequenced-packet socket with a struct sp_said, until
@@ -155,7 +155,7 @@ struct sp_attack {
  */
 void sp_worker(int fd) __attribute__((noreturn));
 
-/* ---- what ways out are built from (selftest_client.c) --------------------------------------- */
+/* ---- what ways out are built from (client.c) --------------------------------------- */
 
 /* Not to be tried here: a reason for people, and SP_TRY_NA. */
 int sp_attack_na(struct sp_attack *attack, const char *format, ...)

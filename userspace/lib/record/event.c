@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * events.c - decoding and wording of ring-buffer records.
+ * event.c - decoding and wording of ring-buffer records.
  *
  * What a record holds is the sandbox's own doing: names, server names and the comm of a process are
  * hostile bytes. Their lengths are checked here once (sp_event_decode()), and shown only through

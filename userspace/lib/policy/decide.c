@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * policy_decide.c - the reference: what the document says, read rule by rule.
+ * decide.c - the reference: what the document says, read rule by rule.
  *
  * Deliberately naive and without any of the compiler's ideas (no hashes, no folding, no lists): the
  * compiled image is tested against this, so what is shared could hide a mistake. It is also what
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy_model.h"
+#include "model.h"
 
 /* SP_REASON_NONE, or why this text is no name. */
 static enum sp_reason check_name(const char *name)

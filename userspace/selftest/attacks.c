@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * selftest_attacks.c - the ways out, one function for each idea, and the table of them all.
+ * attacks.c - the ways out, one function for each idea, and the table of them all.
  *
  * A function carries the marker of its try out of the sandbox, or dies in the attempt. It does the
  * same outside, where the marker must arrive. It returns 0 if it thinks that it got through, the

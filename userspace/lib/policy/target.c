@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * policy_pattern.c - targets: name patterns, addresses and networks.
+ * target.c - targets: name patterns, addresses and networks.
  *
  * A pattern is kept as normalised text: lower case, A-labels (IDNA 2008, RFC 5891, by libidn2), no
  * trailing dot, a leading dot written as `**`. Matching here is label by label on that text and is
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy_model.h"
+#include "model.h"
 
 #define TEXT_MAX 253 /* bytes of a name as text, without the trailing dot (RFC 1035 2.3.4) */
 

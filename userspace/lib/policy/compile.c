@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * policy_compile.c - from the model of a policy to what the kernel maps are filled with.
+ * compile.c - from the model of a policy to what the kernel maps are filled with.
  *
  * A *grant* is one rule (by evaluation order) as it applies to one kind of target with one port.
  *What applies to a set of names is a list of grants, sorted, so the first is asked first; lists,
@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy_model.h"
+#include "model.h"
 #include "walk.h"
 
 /* Grants sort by evaluation order; a list never mixes names and addresses. */

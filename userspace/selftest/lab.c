@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * selftest_lab.c - two network namespaces with a wire between them, and the oracle at its far end.
+ * lab.c - two network namespaces with a wire between them, and the oracle at its far end.
  *
  * The near namespace is that of the caller from sp_lab_open() on; sandboxes and attackers are
  * there. The far namespace belongs to one child, which plays every server: a resolver over UDP and

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* policy_image.c - decisions from a compiled policy, by the walk that the BPF programs are built
+/* image.c - decisions from a compiled policy, by the walk that the BPF programs are built
  * of. */
 #include <errno.h>
 #include <string.h>
 
-#include "policy_model.h"
+#include "model.h"
 #include "walk.h"
 
 /* The ACL of a name. 0 with SP_DONE or why it is no name (SP_BAD()) in *ret_bad, or -ENOMEM. */

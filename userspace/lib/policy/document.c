@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * policy_parse.c - from the text of a policy to its model. The only file that sees the JSON
+ * document.c - from the text of a policy to its model. The only file that sees the JSON
  * library.
  *
- * The text is first scanned by policy_scan.c (strict syntax, bounds), then made a tree by cJSON,
+ * The text is first scanned by json/scan.c (strict syntax, bounds), then made a tree by cJSON,
  * then read key by key: a key that no table here lists is an error. An error found in the tree is
  * placed by the number of its value in document order, in which tree and text agree.
  */
@@ -17,8 +17,8 @@
 
 #include <cjson/cJSON.h>
 
-#include "policy_model.h"
-#include "policy_scan.h"
+#include "model.h"
+#include "scan.h"
 
 #define STRING_MAX 4096 /* bytes of a name, description or note */
 #define ID_MAX 64
@@ -197,12 +197,11 @@ struct key {
 
 static int unknown_key(struct reader *rd, const cJSON *item, const struct key *keys)
 {
-	struct sp_word words[32] = {0};
-	const char *nearest;
+	const char *known[32] = {0}, *nearest;
 
 	for (size_t i = 0; i < 31 && keys[i].name; i++)
-		words[i].name = keys[i].name;
-	nearest = sp_word_nearest(words, item->string);
+		known[i] = keys[i].name;
+	nearest = sp_nearest(known, item->string);
 	if (nearest)
 		return fail_key(rd, item, "unknown key %s; did you mean \"%s\"?",
 				sp_quote(item->string).text, nearest);
@@ -1059,7 +1058,8 @@ out:
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static void cleanup_close(const int *fd)
+/* Standard input is not ours to close. */
+static void cleanup_file(const int *fd)
 {
 	if (*fd > STDIN_FILENO)
 		close(*fd);
@@ -1078,7 +1078,7 @@ int sp_policy_load(const char *path, struct sp_policy **ret_policy, struct sp_er
 	bool standard = strcmp(path, "-") == 0;
 	const char *source = standard ? "<stdin>" : path;
 	SP_CLEANUP(sp_cleanup_free) char *text = NULL;
-	SP_CLEANUP(cleanup_close) int fd = -1;
+	SP_CLEANUP(cleanup_file) int fd = -1;
 	size_t len = 0, size = 64u << 10;
 	struct stat st;
 

@@ -33,88 +33,33 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "engine.h"
+#include "mounts.h"
 
 #define FIRST_ROOT "/proc/1/root"
 #define FS_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-static bool is_octal(char c)
-{
-	return c >= '0' && c <= '7';
-}
-
-void sp_host_unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && is_octal(s[2]) &&
-		    is_octal(s[3])) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = 0;
-}
-
 /* ---- mount tables --------------------------------------------------------------------------- */
 
-struct mount {
-	unsigned int id;
-	char device[32], type[64], options[256];
-	char root[PATH_MAX], point[PATH_MAX];
-};
-
-/* The next line that can be read: 1, 0 (the end), or -EIO. */
-static int next_mount(FILE *table, struct mount *ret)
-{
-	char *line = NULL;
-	size_t room = 0;
-	int r = 0;
-
-	while (r == 0 && getline(&line, &room, table) > 0) {
-		const char *dash = strstr(line, " - ");
-
-		if (!dash || sscanf(dash, " - %63s", ret->type) != 1 ||
-		    sscanf(line, "%u %*s %31s %4095s %4095s %255s", &ret->id, ret->device,
-			   ret->root, ret->point, ret->options) != 5)
-			continue;
-		sp_host_unescape(ret->point);
-		r = 1;
-	}
-	/* cut off in the middle is no "not mounted": a second bpffs would hide the first */
-	if (r == 0 && ferror(table))
-		r = -EIO;
-	free(line);
-	return r;
-}
-
 /* Does `use` take a mount of this type, whole, of this table? 1, 0, or -errno. */
-static int find_mount(const char *table, const char *type,
-		      bool (*use)(const struct mount *mount, void *data), void *data)
+static int find_mount(const char *path, const char *type,
+		      bool (*use)(const struct sp_mount *mount, void *data), void *data)
 {
-	struct mount *mount;
-	FILE *f;
+	struct sp_mount_table table = {0};
+	struct sp_mount mount;
 	int r;
 
-	f = fopen(table, "re");
-	if (!f)
-		return -errno;
-	mount = malloc(sizeof(*mount));
-	if (!mount) {
-		fclose(f);
-		return -ENOMEM;
-	}
+	r = sp_mount_table_open(path, &table);
+	if (r < 0)
+		return r;
 	do
-		r = next_mount(f, mount);
-	while (r > 0 && (strcmp(mount->type, type) != 0 || strcmp(mount->root, "/") != 0 ||
-			 !use(mount, data)));
-	free(mount);
-	fclose(f);
+		r = sp_mount_table_next(&table, &mount);
+	while (r > 0 && (strcmp(mount.type, type) != 0 || strcmp(mount.root, "/") != 0 ||
+			 !use(&mount, data)));
+	sp_mount_table_close(&table);
 	return r;
 }
 
@@ -125,9 +70,8 @@ static int find_mount(const char *table, const char *type,
 struct search {
 	struct sp_host_paths *paths;
 	const char *prefix;
-	char devices[DEVICES][32]; /* of the first process's bpffs */
+	dev_t devices[DEVICES]; /* of the first process's bpffs */
 	unsigned int devices_len;
-	unsigned int id; /* a mount of ours: the first process has it if the namespace is its */
 	bool same;
 	bool first_only; /* only what the first process has too */
 };
@@ -167,17 +111,17 @@ static bool suitable(struct sp_host_paths *paths, const char *path)
 	return !why;
 }
 
-static bool note_device(const struct mount *mount, void *data)
+static bool note_device(const struct sp_mount *mount, void *data)
 {
 	struct search *s = data;
 
 	if (s->devices_len < DEVICES)
-		snprintf(s->devices[s->devices_len++], 32, "%s", mount->device);
+		s->devices[s->devices_len++] = makedev(mount->major, mount->minor);
 	return false;
 }
 
 /* The usual place is taken before any other. */
-static bool take_bpffs(const struct mount *mount, void *data)
+static bool take_bpffs(const struct sp_mount *mount, void *data)
 {
 	static const char usual[] = "/sys/fs/bpf";
 	struct search *s = data;
@@ -185,7 +129,7 @@ static bool take_bpffs(const struct mount *mount, void *data)
 	char path[PATH_MAX];
 
 	for (unsigned int i = 0; i < s->devices_len && !known; i++)
-		known = strcmp(mount->device, s->devices[i]) == 0;
+		known = makedev(mount->major, mount->minor) == s->devices[i];
 	if (!known ||
 	    snprintf(path, sizeof(path), "%s%s", s->prefix, mount->point) >= (int)sizeof(path) ||
 	    !suitable(s->paths, path))
@@ -210,25 +154,21 @@ static int look_for_bpffs(struct search *s, const char *table, const char *prefi
 /* Is this namespace the first process's? Mounts have a number of their own, the host over. */
 static int compare_namespaces(struct search *s)
 {
-	struct mount *mount = calloc(1, sizeof(*mount));
-	FILE *own = NULL, *first = NULL;
-	int r = -ENOMEM;
+	struct sp_mount_table own = {0}, first = {0};
+	struct sp_mount mount;
+	int r, id;
 
-	if (!mount)
-		return r;
-	own = fopen("/proc/self/mountinfo", "re");
-	r = own ? next_mount(own, mount) : -errno;
-	if (r > 0) {
-		s->id = mount->id;
-		first = fopen("/proc/1/mountinfo", "re");
-		while (first && !s->same && (r = next_mount(first, mount)) > 0)
-			s->same = mount->id == s->id;
+	r = sp_mount_table_open("/proc/self/mountinfo", &own);
+	if (r == 0)
+		r = sp_mount_table_next(&own, &mount);
+	id = mount.id;
+	/* without it, nothing is the first process's */
+	if (r > 0 && sp_mount_table_open("/proc/1/mountinfo", &first) == 0) {
+		while (!s->same && (r = sp_mount_table_next(&first, &mount)) > 0)
+			s->same = mount.id == id;
 	}
-	if (own)
-		fclose(own);
-	if (first)
-		fclose(first);
-	free(mount);
+	sp_mount_table_close(&own);
+	sp_mount_table_close(&first);
 	return r < 0 ? r : 0;
 }
 
@@ -388,7 +328,7 @@ static bool cgroup_is_roots(const struct sp_host_paths *paths)
 }
 
 /* One that is mounted, and can be written to. */
-static bool take_cgroup(const struct mount *mount, void *data)
+static bool take_cgroup(const struct sp_mount *mount, void *data)
 {
 	struct sp_host_paths *paths = data;
 	struct statfs fs;

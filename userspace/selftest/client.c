@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * selftest_client.c - what the ways out are built from: queries, connections, ClientHellos.
+ * client.c - what the ways out are built from: queries, connections, ClientHellos.
  *
  * Time limits here only end what hangs. What is meant to arrive does so in milliseconds, and
  * whether something that is not meant to has arrived is for the far side to say, whenever it comes.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * policy_scan.h - a strict look at JSON text before a library makes a tree of it.
+ * scan.h - a strict look at JSON text before a library makes a tree of it.
  *
  * The JSON library is lax (it takes a BOM, cuts strings at \u0000, follows nesting with the stack)
  * and forgets where a value stood. The scan accepts exactly RFC 8259 within the policy's bounds, in

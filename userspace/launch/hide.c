@@ -25,8 +25,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engine.h"
 #include "hide.h"
+#include "mounts.h"
 
 #define LINKS_LOOKED_AT (1u << 20) /* directory entries, in search of other names */
 #define DEPTH_MAX 64
@@ -34,28 +34,24 @@
 
 /* ---- mountinfo ------------------------------------------------------------------------------ */
 
-static int add_mount(struct sp_hide_mounts *mounts, const char *line)
+static int add_mount(struct sp_hide_mounts *mounts, const struct sp_mount *from)
 {
-	struct sp_hide_mount *more, mount = {0};
-	char *root = NULL, *point = NULL;
+	struct sp_hide_mount *more, mount = {
+					    .id = from->id,
+					    .major = from->major,
+					    .minor = from->minor,
+					    .root = strdup(from->root),
+					    .point = strdup(from->point),
+				    };
 
-	if (sscanf(line, "%d %*d %u:%u %ms %ms", &mount.id, &mount.major, &mount.minor, &root,
-		   &point) != 5) {
-		free(root);
-		free(point);
-		return 0;
-	}
 	more = reallocarray(mounts->mounts, mounts->len + 1, sizeof(*more));
-	if (!more) {
-		free(root);
-		free(point);
+	if (more)
+		mounts->mounts = more;
+	if (!more || !mount.root || !mount.point) {
+		free(mount.root);
+		free(mount.point);
 		return -ENOMEM;
 	}
-	sp_host_unescape(root);
-	sp_host_unescape(point);
-	mount.root = root;
-	mount.point = point;
-	mounts->mounts = more;
 	mounts->mounts[mounts->len++] = mount;
 	return 0;
 }
@@ -63,24 +59,21 @@ static int add_mount(struct sp_hide_mounts *mounts, const char *line)
 int sp_hide_mounts_load(pid_t pid, struct sp_hide_mounts *ret_mounts)
 {
 	struct sp_hide_mounts mounts = {0};
-	char path[64], *line = NULL;
-	size_t size = 0;
-	FILE *info;
-	int r = 0;
+	struct sp_mount_table table = {0};
+	struct sp_mount mount;
+	char path[64];
+	int r, more;
 
 	if (pid)
 		snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
 	else
 		snprintf(path, sizeof(path), "/proc/self/mountinfo");
-	info = fopen(path, "re");
-	if (!info)
-		return -errno;
-	while (!r && getline(&line, &size, info) > 0)
-		r = add_mount(&mounts, line);
-	if (!r && ferror(info))
-		r = -EIO;
-	free(line);
-	fclose(info);
+	r = sp_mount_table_open(path, &table);
+	if (r)
+		return r;
+	while (!r && (more = sp_mount_table_next(&table, &mount)) != 0)
+		r = more < 0 ? more : add_mount(&mounts, &mount);
+	sp_mount_table_close(&table);
 	if (r)
 		sp_hide_mounts_free(&mounts);
 	else

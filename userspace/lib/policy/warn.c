@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * policy_warn.c - what is allowed in a policy but seldom meant.
+ * warn.c - what is allowed in a policy but seldom meant.
  *
  * A rule can never match when each of its targets is covered, with all its ports and protocols, by
  * one target of a rule that is asked earlier. Earlier targets are found by their text: a name is
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy_model.h"
+#include "model.h"
 
 #define WARNINGS_MAX 100
 /* Targets of equal text that are looked at: the first ones hide the most. */

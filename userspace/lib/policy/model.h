@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * policy_model.h - the model of a policy: what the document says, checked and normalised.
+ * model.h - the model of a policy: what the document says, checked and normalised.
  *
- * Private to the policy_*.c files. Strings live in the policy's arena and end with it; arrays are
+ * Private to this room. Strings live in the policy's arena and end with it; arrays are
  * malloc'ed and belong to the policy.
  */
 #ifndef SALLYPORT_LIB_POLICY_MODEL_H
@@ -15,64 +15,16 @@
 
 #include <sallyport/policy.h>
 
-#define SP_CLEANUP(f) __attribute__((cleanup(f)))
-
-/* ---- memory --------------------------------------------------------------------------------- */
-
-struct sp_arena_chunk;
-
-/* Many small strings with one lifetime. All zero is an empty one. */
-struct sp_arena {
-	struct sp_arena_chunk *head;
-};
-
-char *sp_arena_alloc(struct sp_arena *arena, size_t len); /* bytes, not aligned; NULL: no memory */
-char *sp_arena_copy(struct sp_arena *arena, const char *text, size_t len); /* adds the NUL */
-void sp_arena_free(struct sp_arena *arena);
-
-/* Strings to numbers; keys are not copied. All zero is an empty one. */
-struct sp_strmap {
-	struct sp_strmap_slot {
-		const char *key; /* NULL: free */
-		uint32_t hash;
-		uint32_t value;
-	} * slots;
-	size_t size, used;
-};
-
-/* The value of `key`, made 0 first if it is new; NULL: no memory. Valid until the next call. */
-uint32_t *sp_strmap_get(struct sp_strmap *map, const char *key);
-/* As above, but NULL if there is none. */
-uint32_t *sp_strmap_find(const struct sp_strmap *map, const char *key);
-void sp_strmap_free(struct sp_strmap *map);
-
-uint64_t sp_fnv1a(uint64_t hash, const void *bytes, size_t len);
-#define SP_FNV1A_START 0xcbf29ce484222325ULL
+#include "arena.h"
+#include "cleanup.h"
+#include "strmap.h"
+#include "words.h"
 
 /* ---- words ---------------------------------------------------------------------------------- */
-
-/* The values of an enumeration as the document writes them; ends with a NULL name. */
-struct sp_word {
-	const char *name;
-	int value;
-};
 
 extern const struct sp_word sp_words_mode[], sp_words_default[], sp_words_precedence[],
 	sp_words_sni[], sp_words_ech[], sp_words_quic[], sp_words_loopback[], sp_words_inbound[],
 	sp_words_denied_answer[], sp_words_approvals[], sp_words_protocol[], sp_words_kind[];
-
-/* 0, or -EINVAL with an error that says what `what` may be and which value is nearest. */
-int sp_word_parse(const struct sp_word *words, const char *what, const char *text, int *ret_value,
-		  struct sp_error **err);
-const char *sp_word_name(const struct sp_word *words, int value);
-/* The nearest word within reach of a typing error, or NULL. */
-const char *sp_word_nearest(const struct sp_word *words, const char *text);
-
-/* Foreign text for an error message: at most 80 bytes of it, escaped. */
-struct sp_quoted {
-	char text[360];
-};
-struct sp_quoted sp_quote(const char *text);
 
 /* ---- targets -------------------------------------------------------------------------------- */
 
@@ -252,16 +204,6 @@ struct sp_lines {
 };
 int sp_lines_add(struct sp_lines *lines, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-static inline void sp_cleanup_free(void *p)
-{
-	free(*(void **)p);
-}
-
-static inline void sp_cleanup_error(struct sp_error **err)
-{
-	sp_error_free(*err);
-}
 
 static inline void sp_cleanup_strings(char ***strings)
 {

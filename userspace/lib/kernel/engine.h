@@ -34,9 +34,6 @@ struct sp_host_paths {
 int sp_host_find(struct sp_host_paths *ret_paths, struct sp_error **err);
 void sp_host_forget(struct sp_host_paths *paths);
 
-/* Undoes, in place, the octal escapes of a path in /proc/PID/mountinfo (proc(5)). */
-void sp_host_unescape(char *s);
-
 /* ---- engine.c ------------------------------------------------------------------------------- */
 
 enum sp_map {

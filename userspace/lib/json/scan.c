@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* policy_scan.c - see policy_scan.h. */
+/* scan.c - see scan.h. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <sallyport/policy.h>
 
 #include "buf.h"
-#include "policy_scan.h"
+#include "scan.h"
 
 /* A number longer than this has digits that no reader keeps; the JSON library stops at 63. */
 #define NUMBER_MAX 40

@@ -105,10 +105,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine.h"
 #include "hide.h"
 #include "landlock.h"
 #include "launch.h"
+#include "mounts.h"
 
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL /* Linux 5.7 */
@@ -318,52 +318,37 @@ static int guard_helpers(const char *type, const char *root, const char *point, 
  */
 static int guard_kernel_mounts(bool helpers, bool pids, char at[PATH_MAX])
 {
-	FILE *info = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t size = 0;
-	int r = 0;
+	struct sp_mount_table table = {0};
+	struct sp_mount mount;
+	int r, more;
 
-	if (!info)
-		return -errno;
-	while (!r && getline(&line, &size, info) > 0) {
-		char *save = NULL, *root = NULL, *point = NULL, *options = NULL, *type = NULL;
+	r = sp_mount_table_open("/proc/self/mountinfo", &table);
+	while (!r && (more = sp_mount_table_next(&table, &mount)) != 0) {
+		const char *root = mount.root, *point = mount.point, *type = mount.type;
 		struct statfs fs;
-		int field = 0;
 
-		for (char *word = strtok_r(line, " \n", &save); word;
-		     word = strtok_r(NULL, " \n", &save), field++) {
-			if (field == 3)
-				root = word;
-			else if (field == 4)
-				point = word;
-			else if (field == 5)
-				options = word;
-			else if (field > 5 && !strcmp(word, "-"))
-				break;
+		if (more < 0) {
+			r = more;
+			break;
 		}
-		type = strtok_r(NULL, " \n", &save);
-		if (!root || !point || !options || !type ||
-		    (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0 &&
-		     strcmp(type, "proc") != 0 && strcmp(type, "sysfs") != 0))
+		if (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0 &&
+		    strcmp(type, "proc") != 0 && strcmp(type, "sysfs") != 0)
 			continue;
-		sp_host_unescape(root);
-		sp_host_unescape(point);
 		snprintf(at, PATH_MAX, "%s", point);
 		/* Another file system on top (or an unreachable place): nobody gets there by path.
 		 */
 		if (statfs(point, &fs))
 			continue;
 		if (!strcmp(type, "cgroup2") && fs.f_type == CGROUP2_SUPER_MAGIC)
-			r = sp_hide_remount_read_only(point, mount_flags(options));
+			r = sp_hide_remount_read_only(point, mount_flags(mount.options));
 		else if (!strcmp(type, "bpf") && fs.f_type == BPF_FS_MAGIC)
 			r = sp_hide_directory(point, false);
 		else if (pids && !strcmp(type, "proc") && fs.f_type == PROC_SUPER_MAGIC)
 			r = sp_pids_cover_proc(root, point);
 		if (!r && helpers && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC))
-			r = guard_helpers(type, root, point, mount_flags(options));
+			r = guard_helpers(type, root, point, mount_flags(mount.options));
 	}
-	free(line);
-	fclose(info);
+	sp_mount_table_close(&table);
 	/*
 	 * Where sallyport says whose box is whose: a lock held there would stop every other start,
 	 * and what is written there is read by them.

@@ -42,8 +42,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine.h"
 #include "hide.h"
+#include "mounts.h"
 #include "pids.h"
 
 #define COMMAND_PID 2 /* the first that is forked beside init */
@@ -325,26 +325,24 @@ struct kept {
  */
 static int keep_below(struct kept **ret_kept, size_t *ret_len)
 {
-	FILE *info = fopen("/proc/self/mountinfo", "re");
+	struct sp_mount_table table = {0};
+	struct sp_mount mount;
 	struct kept *kept = NULL;
-	char *line = NULL;
-	size_t size = 0, len = 0;
-	int r = 0;
+	size_t len = 0;
+	int r, next;
 
-	if (!info)
-		return -errno;
-	while (!r && getline(&line, &size, info) > 0) {
-		char root[PATH_MAX], point[PATH_MAX];
+	r = sp_mount_table_open("/proc/self/mountinfo", &table);
+	while (!r && (next = sp_mount_table_next(&table, &mount)) != 0) {
+		const char *point = mount.point;
 		struct kept *more;
 		int fd;
 
-		/* proc(5): id, parent, device, root, point */
-		if (sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2 ||
-		    strncmp(point, "/proc/", 6) != 0)
+		if (next < 0) {
+			r = next;
+			break;
+		}
+		if (strncmp(point, "/proc/", 6) != 0 || (point[6] >= '0' && point[6] <= '9'))
 			continue;
-		if (point[6] >= '0' && point[6] <= '9')
-			continue;
-		sp_host_unescape(point);
 		fd = (int)syscall(SYS_open_tree, AT_FDCWD, point,
 				  1u /* OPEN_TREE_CLONE */ | (unsigned int)O_CLOEXEC |
 					  (unsigned int)AT_NO_AUTOMOUNT);
@@ -361,8 +359,7 @@ static int keep_below(struct kept **ret_kept, size_t *ret_len)
 		if (!kept[len++].point)
 			r = -ENOMEM;
 	}
-	free(line);
-	fclose(info);
+	sp_mount_table_close(&table);
 	*ret_kept = kept;
 	*ret_len = len;
 	return r;
