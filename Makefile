@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Sallyport. `make` builds build/sallyport; `make check` and `make demo` do everything else.
-#   V=1      show commands        SAN=1    build with ASan and UBSan (in build/san)
-#   DESTDIR, PREFIX               where install puts things
+# Sallyport. `make help` says what there is to make.
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -61,13 +59,30 @@ UNIT := $(patsubst tests/unit/test_%.c,$(O)/unit/test_%,$(wildcard tests/unit/te
 BPF_TESTS := $(patsubst tests/bpf/test_%.c,$(O)/bpf-tests/test_%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(O)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all check check-long check-lint check-unit check-bpf check-e2e check-clients check-bypass check-vm \
+.PHONY: all help check check-long check-lint check-unit check-bpf check-e2e check-clients check-bypass check-vm \
 	bypass-results fuzz \
 	fuzz-build fuzz-coverage fuzz-coverage-build demo bench soak install uninstall clean tests
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 all: $(O)/sallyport
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+#: make            build/sallyport; SAN=1: with ASan and UBSan, in build/san; V=1: show commands
+#: make install    below PREFIX (/usr/local) and DESTDIR; make uninstall
+#: make clean      remove build/
+#:
+#: As root, on any host; what they need is installed first, and nothing is left behind:
+#: make demo       the main job on real traffic in a lab of its own, a story in two minutes
+#: make check      all tests, under an hour; the last line counts them
+#: make check-LAYER   one layer: lint unit bpf e2e clients bypass vm (installs nothing; see tests/README.md)
+#: make check-long    what check has no time for: guests whole, mutants, soak, fuzzing; hours
+#: make bench      speed, against the same host unenforced and alternatives; QUICK=1: two minutes
+#: make fuzz       every fuzzer; RUNS=10000000: executions of each
+#: make soak       what is held, flat? MINUTES=30
+#: make bypass-results   tests/bypass/RESULTS.md anew, here and in the guests
 
 $(O)/sallyport: $(CLI_OBJ) $(O)/libsallyport.a
 	$(call say,LD,$@)

@@ -384,8 +384,7 @@ __noinline int addr_own(const struct sp_policy_conf *conf, const struct sp_dns *
 	return 0;
 }
 
-/* Is this an address that a name must not resolve to, private_answers aside? (policy.md, rebinding)
- */
+/* Is this an address that a name must not resolve to (rebinding), private_answers aside? */
 __noinline int addr_special(const struct sp_dns *d)
 {
 	const __u8 *a;

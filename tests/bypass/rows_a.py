@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section A of threats.md: every way to send that a hook might not see."""
+"""Section A of THREATS.md: every way to send that a hook might not see."""
 import ctypes
 import errno
 import fcntl

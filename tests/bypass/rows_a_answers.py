@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Row A15 of threats.md: `run` answers a denied query in the resolver's name. Whom can that be made to reach?
+"""Row A15 of THREATS.md: `run` answers a denied query in the resolver's name. Whom can that be made to reach?
 
 Each has a victim outside, which tells the target when it hears a message with this attempt's name. Outside it is
 the resolver's own answer that comes astray.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section B of threats.md: whose socket it is, what acts for the sandbox, and what undoes it."""
+"""Section B of THREATS.md: whose socket it is, what acts for the sandbox, and what undoes it."""
 import ctypes
 import os
 import signal

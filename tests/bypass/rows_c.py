@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section C of threats.md: DNS.
+"""Section C of THREATS.md: DNS.
 
 A query that must not get out carries the marker: in its name (t.name, which is denied in phase "deny"), or, where
 the name has to be an allowed one for the technique, elsewhere. An answer that must teach nothing comes from R3
@@ -769,7 +769,7 @@ for number, word in ((255, "ANY"), (10, "NULL"), (252, "AXFR"), (251, "IXFR"), (
               f"a query of type {word}", over_tcp=word in ("AXFR", "IXFR"))
 
 
-# ---- rows that are not in threats.md: C15 reverse names, C16 header, C17 sockets, C18 the answer to a denial ----
+# ---- C15 reverse names, C16 header, C17 sockets, C18 the answer to a denial ----
 
 def reverse4(host):
     return ".".join(reversed(host.split("."))) + ".in-addr.arpa"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section D of threats.md: TLS and HTTP.
+"""Section D of THREATS.md: TLS and HTTP.
 
 one.cdn.test, which is allowed, and two.cdn.test, which is not, have one address; so the SYN may arrive, and what
 counts is the marker. It is the tail of the hello, or the body of the request, and so arrives only if the whole

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Row D13 of threats.md: segments in the server's name, from a friend who does not see the connection.
+"""Row D13 of THREATS.md: segments in the server's name, from a friend who does not see the connection.
 
 The server here never agrees to anything. The friend knows the ports, sends a SYN and then what the server would
 have to say, and TCP rejects both.

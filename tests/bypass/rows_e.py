@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section E of threats.md: QUIC, under "quic": "deny", which is the default.
+"""Section E of THREATS.md: QUIC, under "quic": "deny", which is the default.
 
 To port 443 of a host that a name allows, no datagram leaves. On another port, what looks like an Initial is refused:
 a long header with a version, in a datagram of at least 1,200 bytes. Anything else there is somebody's protocol.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section F of threats.md: headers of IP. The destination that a program names is allowed, another is on the wire."""
+"""Section F of THREATS.md: headers of IP. The destination that a program names is allowed, another is on the wire."""
 import os
 import socket
 import struct

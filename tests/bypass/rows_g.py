@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section G of threats.md, as far as a command can try it: policies that are none, and the start."""
+"""Section G of THREATS.md, as far as a command can try it: policies that are none, and the start."""
 import os
 import subprocess
 

@@ -3,7 +3,7 @@
 import os
 import re
 
-from threats import FOUND, NOT_HERE, SECTIONS
+from threats import NOT_HERE, SECTIONS
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "RESULTS.md")
 HOW = "`make bypass-results` tries everything again, on this host and in both VMs, and writes it anew"
@@ -82,9 +82,6 @@ def write(runs, file=FILE):
                       "|---|---|" + "---|" * len(kernels) + "---|---|"]
         for identifier in section:
             lines.append(line(identifier, seen[identifier], kernels))
-        found = [f"{row}: {what}" for row, what in FOUND.items() if row[0] == letter]
-        if found:
-            lines += ["", "Rows that this suite added:", ""] + [f"- {text}" for text in found]
         elsewhere = [f"{row}: {why}: {', '.join(f'`{name}`' for name in files)}"
                      for row, (why, files) in NOT_HERE.items() if row[0] == letter]
         if elsewhere:
