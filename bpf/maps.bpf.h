@@ -107,7 +107,7 @@ struct sp_flow {
 	};
 	__u16 rx_need; /* DNS over TCP: bytes of the message that is being collected */
 	__u8 kept;     /* bytes out are, in `streams` or `retained` (flow_forget()) */
-	__u8 shared; /* SO_REUSEADDR or SO_REUSEPORT was set: others may hear at its port. Only ever
+	__u8 shared; /* SO_REUSEADDR or SO_REUSEPORT was done: others may hear at its port. Only ever
 		      * set, a byte of its own as `tainted` */
 	__u32 uid;
 	char comm[16];
@@ -122,6 +122,7 @@ struct sp_flow {
 	/* queries that wait for their answers (waiting_word()); 0: none. More are in `pending` */
 	__u64 waiting[SP_WAITING_MAX];
 	__u32 ifindex; /* that its first allowed datagram left by (flow_interface()) */
+	__u8 reuse;    /* UDP: asked for SO_REUSEADDR, which was not done (option_reuse()) */
 };
 
 /* With 72 bytes of the kernel's in front, a flow is allocated in 256 (bpf_local_storage.h). */

@@ -236,9 +236,24 @@ static __always_inline int option_tls(const struct bpf_sockopt *ctx)
 	return (void *)(v + 4) > ctx->optval_end || !v[3];
 }
 
-static __always_inline int option_denied(struct bpf_sockopt *ctx)
+/*
+ * Of an option larger than a page the kernel reads the value again, from memory that another thread
+ * may have written to since: what is judged by its value must not be that long.
+ */
+static __always_inline int option_changes(const struct bpf_sockopt *ctx)
+{
+	return ctx->optlen > 4096;
+}
+
+static __always_inline int option_hops(struct bpf_sockopt *ctx)
 {
 	int v = -1;
+
+	return option_changes(ctx) || (option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN);
+}
+
+static __always_inline int option_denied(struct bpf_sockopt *ctx)
+{
 
 	switch (ctx->level) {
 	case L_SOCKET:
@@ -247,14 +262,14 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 		       ctx->optname == O_SO_BINDTODEVICE || ctx->optname == O_SO_BINDTOIFINDEX;
 	case L_IP:
 		if (ctx->optname == O_IP_TTL)
-			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
+			return option_hops(ctx);
 		/* FREEBIND: a source address that is not ours, to which answers would be sent */
 		return ctx->optname == O_IP_OPTIONS || ctx->optname == O_IP_TRANSPARENT ||
 		       ctx->optname == O_IP_FREEBIND || ctx->optname == O_IP_UNICAST_IF ||
 		       option_reports(ctx);
 	case L_IPV6:
 		if (ctx->optname == O_IPV6_UNICAST_HOPS)
-			return option_int(ctx, &v) && v >= 0 && v < SP_TTL_MIN;
+			return option_hops(ctx);
 		return ctx->optname == O_IPV6_2292PKTOPTIONS || ctx->optname == O_IPV6_HOPOPTS ||
 		       ctx->optname == O_IPV6_RTHDRDSTOPTS || ctx->optname == O_IPV6_RTHDR ||
 		       ctx->optname == O_IPV6_DSTOPTS || ctx->optname == O_IPV6_TRANSPARENT ||
@@ -263,7 +278,7 @@ static __always_inline int option_denied(struct bpf_sockopt *ctx)
 	case L_UDP:
 		return ctx->optname == O_UDP_SEGMENT;
 	case L_TCP:
-		return ctx->optname == O_TCP_ULP && !option_tls(ctx);
+		return ctx->optname == O_TCP_ULP && (option_changes(ctx) || !option_tls(ctx));
 	}
 	return 0;
 }
@@ -283,12 +298,7 @@ static __always_inline int option_ignored(const struct bpf_sockopt *ctx, const s
 		 * host gets itself passes no packet hook; without the option the kernel refuses
 		 * every route to a broadcast address, which no program here could recognise.
 		 */
-		/*
-		 * Of UDP it lets sockets of any user have the same port: a datagram to a listener
-		 * of this sandbox's could then be delivered to a service outside, the moment that
-		 * the first is closed. It is not needed to bind anew, as it is for TCP.
-		 */
-		return ctx->optname == O_SO_BROADCAST || ctx->optname == O_SO_REUSEADDR;
+		return ctx->optname == O_SO_BROADCAST;
 	/*
 	 * With extended errors on, a query that is dropped in order to be answered by us would fail
 	 * with ENOBUFS, and glibc's resolver, which sets this option, would not wait for the
@@ -302,25 +312,52 @@ static __always_inline int option_ignored(const struct bpf_sockopt *ctx, const s
 	return 0;
 }
 
+/*
+ * SO_REUSEADDR of UDP lets sockets of any user have the same port: a datagram to a listener of this
+ * sandbox's could then be delivered to a service outside, the moment that the first is closed. It
+ * is not needed to bind anew, as it is for TCP. So where own listeners are told from others it is
+ * accepted and not done, as long as nobody needs it: a server that connects its socket to a client,
+ * and binds another one to the same port for the next (socat's UDP-LISTEN with fork, iperf3), gets
+ * it for the two at the connect (reuse_connected()). Both are then no listeners for the sandbox
+ * itself. 1: done.
+ */
+static __always_inline int option_reuse(struct sp_flow *f, const struct sp_attach *a)
+{
+	struct sp_policy_conf *conf = policy_conf(a->policy);
+	struct sp_sandbox *b;
+	__u32 slot = a->sandbox;
+
+	if (!f || !conf)
+		return 0;
+	if (conf->loopback != SP_LOOPBACK_OWN)
+		return 1;
+	f->reuse = 1;
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	return b && b->reuse_pid && b->reuse_pid == bpf_get_current_pid_tgid() >> 32;
+}
+
 SEC("cgroup/setsockopt")
 int sp_setsockopt(struct bpf_sockopt *ctx)
 {
 	struct sp_attach *a = bpf_get_local_storage(&attached, 0);
 	struct bpf_sock *sk = ctx->sk;
-	struct sp_flow *f;
+	struct sp_flow *f = sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL;
 	int r = 1;
 
 	if (option_denied(ctx)) {
-		r = socket_refuse(a, sk, sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL,
-				  SP_REASON_SOCKET_OPTION,
+		r = socket_refuse(a, sk, f, SP_REASON_SOCKET_OPTION,
 				  (__u32)ctx->level << 16 | (ctx->optname & 0xffff), 0);
 	} else if (a->mode == SP_MODE_ENFORCE && option_ignored(ctx, sk)) {
 		ctx->optlen = -1;
 		return 1;
 	} else if (sk && ctx->level == L_SOCKET &&
 		   (ctx->optname == O_SO_REUSEADDR || ctx->optname == O_SO_REUSEPORT)) {
-		/* the second among sockets of one user, which servers of many threads need */
-		f = bpf_sk_storage_get(&flows, sk, 0, 0);
+		if (a->mode == SP_MODE_ENFORCE && sk->type == SOCK_DGRAM &&
+		    ctx->optname == O_SO_REUSEADDR && !option_reuse(f, a)) {
+			ctx->optlen = -1;
+			return 1;
+		}
+		/* SO_REUSEPORT is among sockets of one user, and servers of many threads need it */
 		if (f)
 			f->shared = 1; /* whatever the value: it could be set, bound, and unset */
 	}
@@ -417,6 +454,26 @@ static __noinline int loopback_owner(void *ctx, const struct sp_ctx *c)
 }
 
 /*
+ * Is the socket of this cgroup, or one below? On which level of the hierarchy the cgroup is nobody
+ * says; one that is deeper than the bound has no sockets.
+ */
+#define SP_CGROUP_LEVELS_MAX 32
+static __always_inline int socket_within(struct bpf_sock *sk, __u64 cgroup)
+{
+	__u64 id;
+	int i;
+
+	for (i = 1; i <= SP_CGROUP_LEVELS_MAX; i++) {
+		id = bpf_sk_ancestor_cgroup_id(sk, i);
+		if (id == cgroup)
+			return 1;
+		if (!id)
+			break;
+	}
+	return 0;
+}
+
+/*
  * The same for a segment that is no SYN: who has the other end of its connection? Before the
  * handshake's last segment that is the request, for which the helper gives the listener it is of.
  */
@@ -433,8 +490,7 @@ static __noinline int loopback_peer(struct __sk_buff *skb, const struct sp_ctx *
 		return OWNER_NONE;
 	r = owner_of(sk, a->cgroup);
 	/* just made from a request, on another CPU, and has no state of ours yet */
-	if (r == OWNER_FOREIGN && sk->state == BPF_TCP_SYN_RECV &&
-	    bpf_sk_cgroup_id(sk) == a->cgroup)
+	if (r == OWNER_FOREIGN && sk->state == BPF_TCP_SYN_RECV && socket_within(sk, a->cgroup))
 		r = OWNER_LISTENER;
 	bpf_sk_release(sk);
 	return r;
@@ -652,6 +708,28 @@ static __always_inline int sends_to_peer(const struct bpf_sock_addr *ctx, int se
 	return sending && !ctx->user_port && ctx->sk;
 }
 
+/*
+ * A bound datagram socket that asked for SO_REUSEADDR is connected: see option_reuse(). Not to a
+ * client within, for whom it would be nobody's from then on.
+ */
+static __always_inline void reuse_connected(struct bpf_sock_addr *ctx, const struct sp_ctx *c,
+					    struct sp_flow *f)
+{
+	__u32 slot = c->sandbox;
+	struct sp_sandbox *b;
+	int on = 1;
+
+	if (!f->reuse || f->shared || !ctx->sk || !ctx->sk->src_port ||
+	    c->mode != SP_MODE_ENFORCE || addr_is_loopback(c->daddr))
+		return;
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	if (!b)
+		return;
+	f->shared = 1; /* first: from then on others may have its port */
+	bpf_setsockopt(ctx, L_SOCKET, O_SO_REUSEADDR, &on, sizeof(on));
+	b->reuse_pid = bpf_get_current_pid_tgid() >> 32;
+}
+
 static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_attach *a,
 					 struct sp_ctx *c, int sending)
 {
@@ -706,6 +784,8 @@ static __always_inline int before_packet(struct bpf_sock_addr *ctx, struct sp_at
 		ok = perhaps_here(ctx, c);
 	if (!ok)
 		return refuse(c, f);
+	if (!sending && c->protocol == IPPROTO_UDP)
+		reuse_connected(ctx, c, f);
 	addr_copy(f->asked, c->daddr);
 	f->asked_port = c->dport;
 	return 1;

@@ -242,8 +242,8 @@ struct sp_sandbox {
 	__u32 serving;		   /* written by user space: SP_SERVES_*, while somebody does */
 	__u32 allowed_events;	   /* likewise: 1 if what is allowed makes a record too */
 	__u32 any_interface;	   /* likewise: SP_ANY_INTERFACE_* */
-	__u32 zero;
-	__u64 probes; /* the last second (of 2^30 ns) that had any, in the high half; how many */
+	__u32 reuse_pid; /* last process to connect a UDP socket whose port others may have too */
+	__u64 probes;	 /* the last second (of 2^30 ns) that had any, in the high half; how many */
 };
 
 /* sp_sandbox.any_interface: the routes of this family say no more than "somewhere" (routes.c) */

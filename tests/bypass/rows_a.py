@@ -3,7 +3,9 @@
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -885,6 +887,42 @@ option("transparent6", "IPV6_TRANSPARENT", IPV6, 75, 1, AF_INET6)
 option("mark", "SO_MARK", SOCKET, 36, 7)
 option("zerocopy", "SO_ZEROCOPY", SOCKET, 60, 1, kind="tcp")
 option("v4-option-on-v6", "IP_FREEBIND on an IPv6 socket", IP, 15, 1, AF_INET6)
+
+
+def changed(name, what, level, number, family=AF_INET):
+    """An option longer than a page is read twice: by the program that judges it, and then by the kernel."""
+    def run(t):
+        resolve("good.test")
+        sock = t.udp(family)
+        memory = mmap.mmap(-1, 8192)
+        memory[0] = 64
+        address = ctypes.c_char.from_buffer(memory)
+        pid = os.fork()
+        if pid == 0:
+            while os.getppid() != 1:
+                for _ in range(1000):
+                    memory[0] = 64
+                    memory[0] = 1
+            os._exit(0)
+        try:
+            over = time.monotonic() + 3 * t.wait
+            while sock.getsockopt(level, number) != 1:
+                if calls.LIBC.setsockopt(sock.fileno(), level, number, ctypes.byref(address), 5000) < 0 and \
+                        ctypes.get_errno() != errno.EPERM:
+                    calls.checked(-1, "setsockopt")
+                if time.monotonic() > over:
+                    raise OSError(errno.EPERM, "never taken")
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        sock.sendto(t.marker, (GOOD6 if family == AF_INET6 else GOOD4, t.port))
+
+    run.__doc__ = f"{what} 1, in an option larger than a page that said 64 when it was judged"
+    technique("A11", name, oracle="marker", allow=False, timeout=8)(run)
+
+
+changed("ttl-changed", "IP_TTL", IP, socket.IP_TTL)
+changed("hops6-changed", "IPV6_UNICAST_HOPS", IPV6, socket.IPV6_UNICAST_HOPS, AF_INET6)
 
 
 @technique("A11", "zerocopy-send", oracle="marker", allow=False)

@@ -12,7 +12,7 @@ import time
 import calls
 from calls import AF_INET, AF_INET6
 from technique import (
-    EVIL4, INHERITED_CGROUP, INHERITED_SOCKET, RESOLVER4, SELF4, SELF6, NotHere, heard, resolve, technique)
+    EVIL4, GOOD4, INHERITED_CGROUP, INHERITED_SOCKET, RESOLVER4, SELF4, SELF6, NotHere, heard, resolve, technique)
 
 PYTHON = "/usr/bin/python3"
 SCOPES = calls.landlock_abi() >= 6
@@ -754,6 +754,42 @@ def listener_race(t):
                 listener.bind(("127.0.0.1", t.port))
             except OSError:
                 return
+            listener.close()
+
+    thread = threading.Thread(target=flicker)
+    thread.start()
+    error = None
+    sock = t.udp()
+    while time.monotonic() < over:
+        try:
+            sock.sendto(t.marker, ("127.0.0.1", t.port))
+        except OSError as why:
+            error = why
+    stop.set()
+    thread.join()
+    if error:
+        raise error
+
+
+@technique("B6", "listener-race-shared", oracle="marker", allow=False, timeout=6, beside=host_service("0.0.0.0"))
+def listener_race_shared(t):
+    """the same, from a process that gets SO_REUSEADDR for UDP, since it has connected such a socket"""
+    server = t.udp()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("0.0.0.0", 0))
+    server.connect((GOOD4, t.port))
+    fallow = [t.udp() for _ in range(800)]
+    for sock in fallow:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.3", t.port))
+    over = time.monotonic() + t.wait
+    stop = threading.Event()
+
+    def flicker():
+        while not stop.is_set():
+            listener = t.udp()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", t.port))
             listener.close()
 
     thread = threading.Thread(target=flicker)

@@ -177,3 +177,70 @@ foreign_denied() { # tcp|udp ADDRESS
 	[[ $status -eq 1 ]] || fail "with SO_REUSEPORT"
 	event verdict=denied reason=loopback_shared
 }
+
+# Three clients outside, on one port of theirs after the other, are answered by what the sandbox runs at PORT.
+served() { # PORT COMMAND...
+	local d=$BATS_TEST_TMPDIR port=$1 pid n
+	shift
+	timeout $((60 * SLOW)) "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet "${POLICY[@]}" -- "$@" \
+		>"$d/served" 2>&1 3>&- &
+	pid=$!
+	wait_for_listener "sp-$LAB-cli" "udp/0.0.0.0/$port"
+	for n in 1 2 3; do
+		run lab serve "$LAB" sh -c \
+			"echo word$n | timeout $((5 * SLOW)) socat -t$((2 * SLOW)) - UDP4:198.18.0.1:$port,bind=$GOOD4"
+		[[ $output == "word$n" ]] || break
+	done
+	kill "$pid" 2>/dev/null || true
+	wait "$pid" || true
+	[[ $output == "word$n" && $n -eq 3 ]] || fail "client $n is not answered: $output $(<"$d/served")"
+}
+
+@test "loopback: UDP servers that take a socket of their own for each client, by SO_REUSEADDR" {
+	POLICY=(--allow "$GOOD4")
+	served 7778 "$PYTHON" "$E2E/clients/listen.py" --each 0.0.0.0 100
+	echo "{ \"version\": 1, \"loopback\": \"deny\", \"rules\": [{\"allow\": [\"$GOOD4\"]}] }" >"$BATS_TEST_TMPDIR/deny.json"
+	POLICY=(--policy "$BATS_TEST_TMPDIR/deny.json")
+	served 5998 socat UDP4-LISTEN:5998,fork,reuseaddr SYSTEM:cat
+}
+
+@test "loopback: UDP ports are shared only for that, and then are nobody's within" {
+	run inside "$PYTHON" "$E2E/clients/listen.py" --reuse 0.0.0.0 "$GOOD4"
+	[[ $status -eq 0 ]] || fail "IPv4: $output"
+	event verdict=denied reason=loopback_shared
+	run inside "$PYTHON" "$E2E/clients/listen.py" --reuse :: "$GOOD6"
+	[[ $status -eq 0 ]] || fail "IPv6: $output"
+}
+
+# A server and a client of one sandbox, each moved to the cgroup below the sandbox's that is named.
+nested() { # ADDRESS COUNT SERVER-CGROUP CLIENT-CGROUP
+	local base=$BATS_TEST_TMPDIR/nested pid command server root cgroup status=0
+	rm -f "$base".*
+	: >"$EVENTS"
+	root=$(awk '/ - cgroup2 / && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
+	"$TOP/scripts/lab" exec "$LAB" timeout $((120 * SLOW)) "$SALLYPORT" run --quiet --events "$EVENTS" -- \
+		"$PYTHON" "$E2E/clients/nested.py" "$base" "$1" "$2" >"$base.out" 2>&1 3>&- &
+	pid=$!
+	wait_for_file "$base.ready"
+	command=$(command_of "$(command_of "$pid")")
+	server=$(cat "/proc/$command/task"/*/children)
+	cgroup=$root$(sed -n 's/^0:://p' "/proc/$command/cgroup")
+	mkdir -p "$cgroup/$3" "$cgroup/$4"
+	echo $server >"$cgroup/$3/cgroup.procs"
+	echo "$command" >"$cgroup/$4/cgroup.procs"
+	echo go >"$base.go"
+	wait "$pid" || status=$?
+	[[ $status -eq 0 ]] || fail "$1, server in $3, client in $4: status $status: $(<"$base.out")"
+	event verdict=denied reason=loopback_foreign dst.port=7777
+	no_event verdict=denied dst.port=7778
+	[[ ! -d $cgroup ]] || fail "$cgroup is left"
+}
+
+@test "loopback: own listeners in cgroups below the sandbox's, and foreign ones" {
+	local before
+	before=$(arrived)
+	nested 127.0.0.1 300 a/b .
+	nested 127.0.0.1 300 . a
+	nested ::1 300 a b/c/d
+	[[ $(arrived) -eq $before ]] || fail "the host's listener was reached"
+}

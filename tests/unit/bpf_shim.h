@@ -176,7 +176,8 @@ SHIM_UNUSED(struct bpf_sock *, bpf_sk_lookup_tcp, void *c, struct bpf_sock_tuple
 	    __u64 ns, __u64 flags)
 SHIM_UNUSED(struct bpf_sock *, bpf_sk_lookup_udp, void *c, struct bpf_sock_tuple *t, __u32 n,
 	    __u64 ns, __u64 flags)
-SHIM_UNUSED(__u64, bpf_sk_cgroup_id, void *sk)
+SHIM_UNUSED(__u64, bpf_sk_ancestor_cgroup_id, void *sk, int level)
+SHIM_UNUSED(long, bpf_setsockopt, void *c, int level, int name, void *value, int len)
 SHIM_UNUSED(long, bpf_sk_release, void *sk)
 SHIM_UNUSED(long, bpf_set_retval, int r)
 SHIM_UNUSED(long, bpf_sock_ops_cb_flags_set, struct bpf_sock_ops *o, int flags)

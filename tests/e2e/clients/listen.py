@@ -5,6 +5,10 @@
   listen.py BASE ADDRESS...        serves; writes BASE.self (pid), BASE.ready and BASE.log
   listen.py --self BIND [TARGET]   serves and is its own client, TCP and UDP; exit 0 if both echo
   listen.py --group BIND           the same with SO_REUSEPORT, UDP only
+  listen.py --reuse BIND PEER      two UDP sockets on one port: only once the first is connected to PEER,
+                                   and then both are out of one's own reach; exit 0 if so
+  listen.py --each BIND COUNT      a UDP server that connects its socket to each client, and binds another
+                                   for the next (as iperf3 does, and ncat); exit 0 after COUNT
   listen.py --again BIND           400 connections to itself, which the server closes first; exit 0 if all pass
 """
 import os
@@ -88,10 +92,46 @@ def own(bind, target):
     return 0
 
 
+def reuse(bind, peer):
+    first = make(socket.SOCK_DGRAM, bind)
+    try:
+        make(socket.SOCK_DGRAM, bind)
+        print("two share a port that nobody needs to share")
+        return 1
+    except OSError:
+        pass
+    first.connect((peer, 5000))
+    second = make(socket.SOCK_DGRAM, bind)
+    second.settimeout(1)
+    client = socket.socket(second.family, socket.SOCK_DGRAM)
+    try:
+        client.sendto(b"hello", ("::1" if ":" in bind else "127.0.0.1", PORT))
+        print("heard:", second.recv(100))
+        return 1
+    except PermissionError:
+        return 0
+
+
+def each(bind, count):
+    clients = []
+    listener = make(socket.SOCK_DGRAM, bind)
+    for _ in range(int(count)):
+        data, peer = listener.recvfrom(1000)
+        listener.connect(peer)
+        clients.append(listener)
+        listener = make(socket.SOCK_DGRAM, bind)
+        clients[-1].send(data)
+    return 0
+
+
 if sys.argv[1] == "--again":
     sys.exit(again(sys.argv[2]))
 if sys.argv[1] in ("--self", "--group"):
     sys.exit(own(sys.argv[2], sys.argv[-1]))
+if sys.argv[1] == "--each":
+    sys.exit(each(*sys.argv[2:]))
+if sys.argv[1] == "--reuse":
+    sys.exit(reuse(*sys.argv[2:]))
 base = sys.argv[1]
 with open(base + ".self", "w") as file:
     file.write(str(os.getpid()))
