@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -84,7 +85,7 @@ struct worker {
 	int fd;
 };
 
-enum { TCP4, TCP6, UDP4, ABSTRACT, SERVICES };
+enum { TCP4, TCP6, UDP4, ABSTRACT, ASKER4, ASKER6, SERVICES };
 
 struct selftest {
 	bool json, audit;
@@ -97,6 +98,7 @@ struct selftest {
 	int services[SERVICES];	       /* of somebody else, on loopback */
 	uint32_t served[SP_TRIES_MAX]; /* markers that they got */
 	int leaked;		       /* a datagram socket that stays open on exec */
+	pid_t neighbour; /* a process outside of a user that has no rights; -1: none */
 	int signals;
 	int ended_by; /* a signal */
 	struct outcome *outcomes;
@@ -124,10 +126,12 @@ static const char policy_text[] =
 	"\"extra.test\",\"hints.test\",\"alias.test\",\"*.wild.test\"]},"
 	"{\"allow\":[\"good.test\",\"private.test\",\"mapped.test\",\"forged.test\",\"extra.test\","
 	"\"hints.test\",\"alias.test\"],\"ports\":[\"10000-10999\"],\"protocol\":\"tcp\"},"
+	"{\"allow\":[\"one.test\"],\"ports\":[8080,8443],\"protocol\":\"tcp\"},"
 	"{\"allow\":[\"good.test\"],\"ports\":[9000],\"protocol\":\"udp\"}],"
 	"\"dns\":{\"resolvers\":[\"198.18.77.53\",\"2001:db8:77::53\"]}}";
 
-_Static_assert(SP_TRY_PORT == 10000 && SP_TRIES_MAX == 1000 && SP_UDP_PORT == 9000,
+_Static_assert(SP_TRY_PORT == 10000 && SP_TRIES_MAX == 1000 && SP_UDP_PORT == 9000 &&
+		       SP_OTHER_PORT == 8443 && SP_WEB_PORT == 8080,
 	       "the policy names these ports");
 
 /* ---- workers -------------------------------------------------------------------------------- */
@@ -186,6 +190,7 @@ static int start_inside(struct selftest *s, enum who who, struct sp_error **err)
 		.argv = argv,
 		.cgroup_fd = sp_box_cgroup_fd(s->box),
 		.enforce = !s->audit,
+		.refuse_pages = !sp_engine_knows_shared(s->engine),
 		.hide = &hide,
 		.identity = &identity,
 		.before = &s->before,
@@ -228,6 +233,49 @@ out:
 	return r;
 }
 
+/*
+ * A process of a user without rights, which does nothing. Ways out may go through it, so it keeps
+ * none of our descriptors but the socket that is there to be taken.
+ */
+static int start_neighbour(struct selftest *s, struct sp_error **err)
+{
+	pid_t parent = getpid();
+
+	fflush(NULL);
+	s->neighbour = fork();
+	if (s->neighbour < 0)
+		return sp_error_set(err, -errno, "cannot start a process: %s", strerror(errno));
+	if (s->neighbour)
+		return 0;
+	sigprocmask(SIG_SETMASK, &s->before.mask, NULL);
+	/* Ctrl-C is for the parent, which ends this process. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	if ((s->leaked > 3 && close_range(3, (unsigned int)s->leaked - 1, 0)) ||
+	    close_range((unsigned int)s->leaked + 1, ~0u, 0) || setgroups(0, NULL) ||
+	    setresgid(SP_NEIGHBOUR, SP_NEIGHBOUR, SP_NEIGHBOUR) ||
+	    setresuid(SP_NEIGHBOUR, SP_NEIGHBOUR, SP_NEIGHBOUR))
+		_exit(1);
+	/* a change of user has taken both away */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_DUMPABLE, 1);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+static void stop_neighbour(struct selftest *s)
+{
+	int status;
+
+	if (s->neighbour <= 0)
+		return;
+	kill(s->neighbour, SIGKILL);
+	while (waitpid(s->neighbour, &status, 0) < 0 && errno == EINTR)
+		;
+	s->neighbour = -1;
+}
+
 static void stop_workers(struct selftest *s)
 {
 	int status;
@@ -255,6 +303,21 @@ static uint16_t port_of(int fd)
 	return getsockname(fd, (struct sockaddr *)&address, &len) ? 0 : ntohs(address.sin6_port);
 }
 
+/* A look-up of somebody else's under way: a socket that is connected to the resolver. */
+static int open_asker(int family)
+{
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+	struct sockaddr_storage address;
+	socklen_t len;
+
+	sp_lab_address(family, SP_AT_NEAR, 0, &address, &len);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	    bind(fd, (struct sockaddr *)&address, len))
+		return -1;
+	sp_lab_address(family, SP_AT_RESOLVER, 53, &address, &len);
+	return connect(fd, (struct sockaddr *)&address, len) ? -1 : fd;
+}
+
 static int open_services(struct selftest *s, struct sp_try *try, struct sp_error **err)
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -274,12 +337,20 @@ static int open_services(struct selftest *s, struct sp_try *try, struct sp_error
 		return sp_error_set(err, -errno, "cannot listen on loopback: %s", strerror(errno));
 	try->tcp4 = port_of(fds[TCP4]);
 	try->udp4 = port_of(fds[UDP4]);
+	fds[ASKER4] = open_asker(AF_INET);
+	if (fds[ASKER4] < 0)
+		return sp_error_set(err, -errno, "cannot make a socket: %s", strerror(errno));
+	try->asker4 = port_of(fds[ASKER4]);
 	if (!s->lab.ipv6)
 		return 0;
 	fds[TCP6] = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (bind(fds[TCP6], (struct sockaddr *)&v6, sizeof(v6)) || listen(fds[TCP6], 16))
 		return sp_error_set(err, -errno, "cannot listen on loopback: %s", strerror(errno));
 	try->tcp6 = port_of(fds[TCP6]);
+	fds[ASKER6] = open_asker(AF_INET6);
+	if (fds[ASKER6] < 0)
+		return sp_error_set(err, -errno, "cannot make a socket: %s", strerror(errno));
+	try->asker6 = port_of(fds[ASKER6]);
 	return 0;
 }
 
@@ -498,6 +569,8 @@ static bool reached(const struct selftest *s, size_t technique, enum who who)
 	if (sp_techniques[technique].kind == SP_MUST_FAIL ||
 	    sp_techniques[technique].kind == SP_MUST_WORK)
 		return run->tried && !run->said.error && !run->said.killed;
+	if (who == OUTSIDE && (sp_techniques[technique].flags & SP_TECHNIQUE_ASTRAY))
+		return s->served[id];
 	return s->lab.sight->markers[id] || s->lab.sight->ports[id] || s->served[id];
 }
 
@@ -695,7 +768,8 @@ static void print_run(const struct selftest *s, size_t technique, enum who who)
 					      strerrorname_np(run->said.error)
 				      ? strerrorname_np(run->said.error)
 				      : "");
-	printf(",\"signal\":%d,", run->said.killed);
+	printf(",\"signal\":%d,\"ms\":%.1f,", run->said.killed,
+	       (double)(run->to - run->from) / 1e6);
 	print_string("note", run->said.note);
 	printf(",\"reasons\":[");
 	for (int i = 0; i < SP_REASON_COUNT; i++)
@@ -806,6 +880,10 @@ static int prepare(struct selftest *s, struct sp_try *base, struct sp_error **er
 	base->enforcing = !s->audit;
 	base->outsider = getpid();
 	base->socket = s->leaked;
+	r = start_neighbour(s, err);
+	if (r)
+		return r;
+	base->neighbour = s->neighbour;
 	base->memory = (uintptr_t)secret;
 	snprintf(base->procs, sizeof(base->procs), "%.*s/../cgroup.procs",
 		 (int)sizeof(base->procs) - 20, sp_box_cgroup_path(s->box));
@@ -822,6 +900,7 @@ static int prepare(struct selftest *s, struct sp_try *base, struct sp_error **er
 static void take_down(struct selftest *s)
 {
 	stop_workers(s);
+	stop_neighbour(s);
 	for (int i = 0; i < SERVICES; i++)
 		if (s->services[i] >= 0)
 			close(s->services[i]);
@@ -843,7 +922,8 @@ static int selftest(bool json, bool audit)
 	struct selftest s = {.json = json,
 			     .audit = audit,
 			     .lab = {.far = -1, .reply = -1, .fences = {-1, -1}},
-			     .services = {-1, -1, -1, -1},
+			     .services = {-1, -1, -1, -1, -1, -1},
+			     .neighbour = -1,
 			     .leaked = -1,
 			     .signals = -1};
 	struct sp_try base = {.given = -1};

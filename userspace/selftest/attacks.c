@@ -1312,8 +1312,8 @@ static int call_keyctl(struct sp_attack *a)
 }
 
 /* Connects to the first of these, and says nothing there. */
-static int connect_first(struct sp_attack *a, const char *const *paths, size_t len,
-			 const char *none)
+static int connect_first(struct sp_attack *a, const char *root, const char *const *paths,
+			 size_t len, const char *none)
 {
 	int r = 0;
 
@@ -1321,7 +1321,7 @@ static int connect_first(struct sp_attack *a, const char *const *paths, size_t l
 		struct sockaddr_un to = {.sun_family = AF_UNIX};
 		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
 
-		snprintf(to.sun_path, sizeof(to.sun_path), "%s", paths[i]);
+		snprintf(to.sun_path, sizeof(to.sun_path), "%s%s", root, paths[i]);
 		error = connect(fd, (struct sockaddr *)&to, sizeof(to)) ? -errno : 0;
 		close(fd);
 		if (!error) {
@@ -1339,7 +1339,7 @@ static int resolver_sockets(struct sp_attack *a)
 					    "/run/nscd/socket", "/var/run/nscd/socket",
 					    "/var/run/.nscd_socket", "/run/avahi-daemon/socket"};
 
-	return connect_first(a, paths, sizeof(paths) / sizeof(paths[0]),
+	return connect_first(a, "", paths, sizeof(paths) / sizeof(paths[0]),
 			     "no nscd, systemd-resolved or avahi runs here");
 }
 
@@ -1357,8 +1357,16 @@ static int helper_sockets(struct sp_attack *a)
 		"/var/lib/incus/unix.socket",
 		"/var/lib/lxd/unix.socket",
 	};
+	char root[40] = "";
+	int fd;
 
-	return connect_first(a, paths, sizeof(paths) / sizeof(paths[0]),
+	if (a->technique->way) { /* by the file system as a process outside sees it */
+		fd = sp_neighbour_root(a);
+		if (fd < 0)
+			return fd;
+		snprintf(root, sizeof(root), "/proc/self/fd/%d", fd);
+	}
+	return connect_first(a, root, paths, sizeof(paths) / sizeof(paths[0]),
 			     "no system bus or container engine runs here");
 }
 
@@ -1452,6 +1460,7 @@ static int own_listener(struct sp_attack *a)
 #define CALL SP_MUST_FAIL
 #define IN SP_MUST_ARRIVE
 #define V6 SP_TECHNIQUE_IPV6
+#define PAGE(kind, call) (SP_PAGE_##kind * SP_PAGE_CALLS + (call))
 
 /* clang-format off */
 const struct sp_technique sp_techniques[] = {
@@ -1473,6 +1482,9 @@ const struct sp_technique sp_techniques[] = {
 	{NULL, "-", "udp", "a port that a rule names, UDP", IN, 0, datagram, AF_INET, U_ALLOWED},
 	{NULL, "-", "udp-6", "the same over IPv6", IN, V6, datagram, AF_INET6, U_ALLOWED},
 	{NULL, "C10", "cname", "a name that is an alias", IN, 0, allowed_alias, AF_INET, 0},
+	{NULL, "A13", "sendfile", "the body of a request by sendfile()", IN, 0, sp_attack_sendfile, AF_INET, 0},
+	{NULL, "D14", "alert", "an alert before the handshake", IN, 0, sp_attack_lenient, AF_INET, SP_ALLOWED_ALERT},
+	{NULL, "D14", "ssh", "SSH to a port that a rule names", IN, 0, sp_attack_lenient, AF_INET, SP_ALLOWED_SSH},
 	{NULL, "B6", "own-listener", "a listener of the sandbox's own", SP_MUST_WORK, 0, own_listener, AF_INET, 0},
 
 	{"bare addresses",
@@ -1512,6 +1524,27 @@ const struct sp_technique sp_techniques[] = {
 	{NULL, "A6", "netlink", "every netlink protocol but ROUTE", CALL, 0, netlinks, AF_INET, 0},
 	{NULL, "A6", "i386", "a packet socket by a system call of i386", CALL, 0, foreign_abi, AF_INET, I386},
 	{NULL, "A6", "x32", "the same by x32", CALL, 0, foreign_abi, AF_INET, X32},
+
+	{"another interface than the one that the routes name",
+	 "A12", "wire", "to an own listener on 127.0.0.1, by the wire", OUT, 0, sp_attack_loopback_wire, AF_INET, 0},
+	{NULL, "A12", "wire-6", "the same over IPv6", OUT, V6, sp_attack_loopback_wire, AF_INET6, 0},
+	{NULL, "A12", "wire-mapped", "the same as ::ffff:127.0.0.1", OUT, V6, sp_attack_loopback_wire, SP_MAPPED, 0},
+	{NULL, "A12", "link", "a datagram that is allowed, by another link", OUT, 0, sp_attack_other_link, AF_INET, 0},
+	{NULL, "A12", "link-6", "the same over IPv6", OUT, V6, sp_attack_other_link, AF_INET6, 0},
+	{NULL, "A12", "link-query", "a query that is allowed, by another link", OUT, 0, sp_attack_other_link, AF_INET, 1},
+	{NULL, "A12", "link-query-6", "the same over IPv6", OUT, V6, sp_attack_other_link, AF_INET6, 1},
+
+	{"pages that change after they were judged",
+	 "A13", "page-query", "a query by sendfile()", OUT, 0, sp_attack_page, AF_INET, PAGE(DNS, 0)},
+	{NULL, "A13", "page-query-6", "the same over IPv6", OUT, V6, sp_attack_page, AF_INET6, PAGE(DNS, 0)},
+	{NULL, "A13", "page-query-pipe", "a query by splice()", OUT, 0, sp_attack_page, AF_INET, PAGE(DNS, 1)},
+	{NULL, "A13", "page-query-tcp", "a query over TCP by sendfile()", OUT, 0, sp_attack_page, AF_INET, PAGE(DNS_TCP, 0)},
+	{NULL, "A13", "page-sni", "a ClientHello by sendfile()", OUT, 0, sp_attack_page, AF_INET, PAGE(TLS, 0)},
+	{NULL, "A13", "page-sni-6", "the same over IPv6", OUT, V6, sp_attack_page, AF_INET6, PAGE(TLS, 0)},
+	{NULL, "A13", "page-sni-pipe", "a ClientHello by splice()", OUT, 0, sp_attack_page, AF_INET, PAGE(TLS, 1)},
+	{NULL, "A13", "page-sni-gift", "a ClientHello by vmsplice()", OUT, 0, sp_attack_page, AF_INET, PAGE(TLS, 2)},
+	{NULL, "A13", "page-host", "a request by sendfile()", OUT, 0, sp_attack_page, AF_INET, PAGE(HTTP, 0)},
+	{NULL, "A13", "page-host-6", "the same over IPv6", OUT, V6, sp_attack_page, AF_INET6, PAGE(HTTP, 0)},
 
 	{"socket options, on a flow that is allowed",
 	 "A11", "ttl", "a TTL of 1", OUT, 0, option, AF_INET, TTL},
@@ -1561,6 +1594,11 @@ const struct sp_technique sp_techniques[] = {
 	{NULL, "C14", "hints", "an address as a hint of an HTTPS record", OUT, 0, taught, AF_INET, L_HINTS},
 	{NULL, "B9", "nested-resolver", "an own resolver in a network namespace of its own", OUT, 0, nested_resolver, AF_INET, 0},
 
+	{NULL, "A15", "astray", "a denied query whose answer goes to somebody else", OUT, SP_TECHNIQUE_ASTRAY, sp_attack_astray, AF_INET, 0},
+	{NULL, "A15", "astray-any", "the same by a socket at every address", OUT, SP_TECHNIQUE_ASTRAY, sp_attack_astray, AF_INET, 1},
+	{NULL, "A15", "astray-6", "the same over IPv6", OUT, V6 | SP_TECHNIQUE_ASTRAY, sp_attack_astray, AF_INET6, 0},
+	{NULL, "A15", "astray-mapped", "the same as ::ffff:a.b.c.d", OUT, V6 | SP_TECHNIQUE_ASTRAY, sp_attack_astray, SP_MAPPED, 0},
+
 	{"TLS",
 	 "C12", "sni", "a denied name at an allowed address", OUT, 0, tls, AF_INET, H_DENIED},
 	{NULL, "C12", "sni-6", "the same over IPv6", OUT, V6, tls, AF_INET6, H_DENIED},
@@ -1577,6 +1615,13 @@ const struct sp_technique sp_techniques[] = {
 	{NULL, "A2", "sni-fastopen", "a denied name in the SYN", OUT, 0, fastopen_tls, AF_INET, 0},
 	{NULL, "B8", "reconnect", "a denied name on a socket that was connected before", OUT, 0, again, AF_INET, AGAIN_CONNECTED},
 	{NULL, "B8", "accepted", "a denied name on a socket that was accepted", OUT, 0, again, AF_INET, AGAIN_ACCEPTED},
+	{NULL, "D13", "retry", "a denied name behind a forged HelloRetryRequest", OUT, 0, sp_attack_forged, AF_INET, SP_ASK_RETRY},
+	{NULL, "D13", "retry-6", "the same over IPv6", OUT, V6, sp_attack_forged, AF_INET6, SP_ASK_RETRY},
+	{NULL, "D14", "alert-first", "a denied name behind an alert", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_ALERT},
+	{NULL, "D14", "alert-first-6", "the same over IPv6", OUT, V6, sp_attack_lenient, AF_INET6, SP_LENIENT_ALERT},
+	{NULL, "D14", "alert-port", "the same on another port", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_ALERT_OTHER},
+	{NULL, "D14", "ccs-port", "the same behind a ChangeCipherSpec", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_CCS},
+	{NULL, "D14", "proxied-sni", "the same behind a header of the PROXY protocol", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_PROXY_TLS},
 
 	{"HTTP",
 	 "D12", "host", "another Host at an allowed address", OUT, 0, http, AF_INET, R_OTHER},
@@ -1588,6 +1633,17 @@ const struct sp_technique sp_techniques[] = {
 	{NULL, "D12", "host-kept", "another Host in a second request", OUT, 0, http, AF_INET, R_KEPT},
 	{NULL, "D12", "host-pipelined", "the same in one segment", OUT, 0, http, AF_INET, R_PIPELINED},
 	{NULL, "D12", "host-smuggled", "the same hidden in a body", OUT, 0, http, AF_INET, R_SMUGGLED},
+	{NULL, "D13", "upgraded", "another Host behind a forged answer 101", OUT, 0, sp_attack_forged, AF_INET, SP_ASK_AGREED},
+	{NULL, "D13", "upgraded-6", "the same over IPv6", OUT, V6, sp_attack_forged, AF_INET6, SP_ASK_AGREED},
+	{NULL, "D14", "method", "on another port: a method of 33 bytes", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_METHOD},
+	{NULL, "D14", "method-6", "the same over IPv6", OUT, V6, sp_attack_lenient, AF_INET6, SP_LENIENT_METHOD},
+	{NULL, "D14", "empty-lines", "on another port: empty lines first", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_CRLF},
+	{NULL, "D14", "tabs", "on another port: tabs for spaces", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_TABS},
+	{NULL, "D14", "no-version", "on another port: no version", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_VERSION},
+	{NULL, "D14", "proxied", "the same behind a header of the PROXY protocol", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_PROXY},
+	{NULL, "D14", "proxy", "CONNECT to a denied name", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_CONNECT},
+	{NULL, "D14", "proxy-port", "the same on another port", OUT, 0, sp_attack_lenient, AF_INET, SP_LENIENT_CONNECT_OTHER},
+	{NULL, "D14", "tunnel", "another Host behind a CONNECT that is answered", OUT, 0, sp_attack_tunnel, AF_INET, 0},
 	{NULL, "D9", "no-http", "no HTTP on port 80", OUT, 0, http, AF_INET, R_PLAIN},
 	{NULL, "A1", "urgent", "TCP urgent data", OUT, 0, urgent, AF_INET, 0},
 
@@ -1600,17 +1656,26 @@ const struct sp_technique sp_techniques[] = {
 	{"out of the sandbox itself",
 	 "B3", "cgroup", "move to the cgroup above", OUT, 0, leave_cgroup, AF_INET, LEAVE_WRITE},
 	{NULL, "B3", "cgroup-root", "the same through /proc/PID/root of a process outside", OUT, 0, leave_cgroup, AF_INET, LEAVE_ROOT},
+	{NULL, "B11", "cgroup-user", "the same, of a user that the command is or can become", OUT, 0, sp_attack_leave_by_neighbour, AF_INET, 0},
 	{NULL, "B7", "nested-raw", "a raw socket in a user namespace of its own", CALL, 0, nested_raw, AF_INET, 0},
 	{NULL, "B1", "inherited", "a socket that was open at the start", OUT, 0, inherited, AF_INET, 0},
 	{NULL, "B2", "stolen", "a socket taken from a process outside", OUT, 0, stolen, AF_INET, 0},
+	{NULL, "B11", "stolen-user", "the same, of a user that the command is or can become", OUT, 0, sp_attack_neighbour_socket, AF_INET, 0},
 	{NULL, "B2", "passed", "a socket passed in from outside (SCM_RIGHTS)", OUT,
 	 SP_TECHNIQUE_GIVEN | SP_TECHNIQUE_KNOWN, passed, AF_INET, 0},
 	{NULL, "B3", "memory", "read a process outside", CALL, 0, read_memory, AF_INET, 0},
+	{NULL, "B11", "memory-user", "the same, of a user that the command is or can become", CALL, 0, sp_attack_neighbour, AF_INET, SP_NEIGHBOUR_MEMORY},
+	{NULL, "B11", "mem-user", "the same through /proc/PID/mem", CALL, 0, sp_attack_neighbour, AF_INET, SP_NEIGHBOUR_MEM_FILE},
+	{NULL, "B11", "root-user", "its files, through /proc/PID/root", CALL, 0, sp_attack_neighbour, AF_INET, SP_NEIGHBOUR_ROOT},
+	{NULL, "B11", "trace-user", "such a process, by ptrace()", CALL, 0, sp_attack_neighbour, AF_INET, SP_NEIGHBOUR_TRACE},
+	{NULL, "B11", "signal-user", "such a process, by a signal", CALL, 0, sp_attack_neighbour, AF_INET, SP_NEIGHBOUR_SIGNAL},
 	{NULL, "B3", "bpf", "bpf(): the programs and maps of the policy", CALL, 0, call_bpf, AF_INET, 0},
 	{NULL, "B3", "pins", "the pins of the programs", CALL, 0, see_pins, AF_INET, 0},
+	{NULL, "B13", "pins-user", "the same through /proc/PID/root", CALL, 0, sp_attack_neighbour, AF_INET, SP_NEIGHBOUR_PINS},
 	{NULL, "B5", "keys", "keyctl(): keys that root's helper resolves", CALL, 0, call_keyctl, AF_INET, 0},
 	{NULL, "B5", "resolver-socket", "a name service behind a UNIX socket", CALL, 0, resolver_sockets, AF_INET, 0},
 	{NULL, "B12", "helper-socket", "a bus, systemd or a container engine behind a UNIX socket", CALL, 0, helper_sockets, AF_INET, 0},
+	{NULL, "B12", "helper-user", "the same through /proc/PID/root", CALL, 0, helper_sockets, AF_INET, 1},
 	{NULL, "B6", "loopback", "a service of the host on loopback, TCP", OUT, 0, foreign_tcp, AF_INET, 0},
 	{NULL, "B6", "loopback-6", "the same over IPv6", OUT, V6, foreign_tcp, AF_INET6, 0},
 	{NULL, "B6", "loopback-udp", "the same, UDP", OUT, 0, foreign_udp, AF_INET, 0},

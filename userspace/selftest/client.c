@@ -153,7 +153,8 @@ int sp_reset_wait(const struct sp_attack *attack, int fd)
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (!attack->try.inside || !attack->try.enforcing || poll(&fds, 1, RESET_MS) <= 0)
+	if (!attack->try.inside || !attack->try.enforcing ||
+	    attack->technique->kind == SP_MUST_ARRIVE || poll(&fds, 1, RESET_MS) <= 0)
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		return -errno;

@@ -4,13 +4,17 @@
  *
  * The near namespace is that of the caller from sp_lab_open() on; sandboxes and attackers are
  * there. The far namespace belongs to one child, which plays every server: a resolver over UDP and
- * TCP, and listeners on 53, 80, 443, 853 and the port of each try. It answers connections no
- * further than its kernel does: what counts is what arrives on the wire, and a packet socket shows
- * all of that. The child notes what it saw in shared memory, by the marker or by the port of a try,
- * so nothing depends on when a packet comes; a retransmission counts as well.
+ * TCP, and listeners on 53, 80, 443, 853, 8443 and the port of each try. It answers connections no
+ * further than its kernel does, but on 8080: what counts is what arrives on the wire, and a packet
+ * socket shows all of that. The child notes what it saw in shared memory, by the marker or by the
+ * port of a try, so nothing depends on when a packet comes; a retransmission counts as well.
  *
  * The wire is two veth devices. A packet is handed over in the order of sending, so a datagram of
- * the caller's that the far side has seen (a fence) is behind all that was sent before.
+ * the caller's that the far side has seen (a fence) is behind all that was sent before. A second
+ * wire leads nowhere that a route says: what comes by it was sent there on purpose. Its near end,
+ * and for loopback addresses that of the first, has neighbours that answer for every address.
+ *
+ * A way out may need a friend there: one who reads late, or forges segments (struct sp_ask).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,11 +44,13 @@
 #include "selftest.h"
 
 #define WIRE "eth0"
+#define SECOND "eth1"
 #define FENCE_PORT 9999
 #define CAPTURE_BYTES (16 << 20)
-#define STREAMS 64	  /* DNS connections that the far side serves at a time */
+#define STREAMS 64	  /* connections that the far side serves at a time */
 #define SETTLE_MS 5000	  /* until both ends of the wire are up, at most */
 #define SETTLE_STEP_MS 10 /* a fence that is lost is sent again after that */
+#define HOLD_MS 2000	  /* a friend reads late by no more */
 #define DNS_MAX 1500
 
 /* ---- addresses ------------------------------------------------------------------------------ */
@@ -138,7 +144,7 @@ static int ask(struct mnl_socket *netlink, struct nlmsghdr *request)
 	return 0;
 }
 
-static int make_wire(struct mnl_socket *netlink, pid_t far)
+static int make_wire(struct mnl_socket *netlink, const char *name, pid_t far)
 {
 	char buf[MNL_SOCKET_BUFFER_SIZE];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
@@ -147,13 +153,13 @@ static int make_wire(struct mnl_socket *netlink, pid_t far)
 	request->nlmsg_type = RTM_NEWLINK;
 	request->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
 	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(request, IFLA_IFNAME, WIRE);
+	mnl_attr_put_strz(request, IFLA_IFNAME, name);
 	info = mnl_attr_nest_start(request, IFLA_LINKINFO);
 	mnl_attr_put_strz(request, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(request, IFLA_INFO_DATA);
 	peer = mnl_attr_nest_start(request, VETH_INFO_PEER);
 	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(request, IFLA_IFNAME, WIRE);
+	mnl_attr_put_strz(request, IFLA_IFNAME, name);
 	mnl_attr_put_u32(request, IFLA_NET_NS_PID, (uint32_t)far);
 	mnl_attr_nest_end(request, peer);
 	mnl_attr_nest_end(request, data);
@@ -206,6 +212,71 @@ static int add_address(struct mnl_socket *netlink, int family, enum sp_at at, bo
 	return ask(netlink, request);
 }
 
+/* Somebody at that link who takes what is for an address. `address` is in network order. */
+static int add_neighbour(struct mnl_socket *netlink, const char *link, int family,
+			 const void *address)
+{
+	static const uint8_t everybody[ETH_ALEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	char buf[MNL_SOCKET_BUFFER_SIZE];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct ndmsg *neighbour;
+
+	request->nlmsg_type = RTM_NEWNEIGH;
+	request->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	neighbour = mnl_nlmsg_put_extra_header(request, sizeof(*neighbour));
+	neighbour->ndm_family = (uint8_t)family;
+	neighbour->ndm_ifindex = (int)if_nametoindex(link);
+	neighbour->ndm_state = NUD_PERMANENT;
+	mnl_attr_put(request, NDA_DST, family == AF_INET ? 4 : 16, address);
+	mnl_attr_put(request, NDA_LLADDR, sizeof(everybody), everybody);
+	return ask(netlink, request);
+}
+
+/* Whatever has no route of its own may leave by that link, if it is told to: IPv6 only. */
+static int add_default6(struct mnl_socket *netlink, const char *link, uint32_t metric)
+{
+	char buf[MNL_SOCKET_BUFFER_SIZE];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct rtmsg *route;
+
+	request->nlmsg_type = RTM_NEWROUTE;
+	request->nlmsg_flags = NLM_F_CREATE;
+	route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
+	route->rtm_family = AF_INET6;
+	route->rtm_table = RT_TABLE_MAIN;
+	route->rtm_protocol = RTPROT_STATIC;
+	route->rtm_type = RTN_UNICAST;
+	mnl_attr_put_u32(request, RTA_OIF, if_nametoindex(link));
+	mnl_attr_put_u32(request, RTA_PRIORITY, metric);
+	return ask(netlink, request);
+}
+
+static int add_neighbours(struct mnl_socket *netlink, bool ipv6)
+{
+	static const enum sp_at hosts[] = {SP_AT_GOOD, SP_AT_RESOLVER};
+	const struct in6_addr loopback6 = IN6ADDR_LOOPBACK_INIT;
+	const uint32_t loopback4 = htonl(INADDR_LOOPBACK);
+	struct in6_addr v6;
+	uint32_t v4;
+	int r;
+
+	r = add_neighbour(netlink, WIRE, AF_INET, &loopback4);
+	if (!r && ipv6)
+		r = add_neighbour(netlink, WIRE, AF_INET6, &loopback6);
+	if (!r && ipv6)
+		r = add_default6(netlink, WIRE, 1024);
+	if (!r && ipv6)
+		r = add_default6(netlink, SECOND, 2048);
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]) && !r; i++) {
+		address4(hosts[i], &v4);
+		address6(hosts[i], &v6);
+		r = add_neighbour(netlink, SECOND, AF_INET, &v4);
+		if (!r && ipv6)
+			r = add_neighbour(netlink, SECOND, AF_INET6, &v6);
+	}
+	return r;
+}
+
 static int set_addresses(bool near, bool *ret_ipv6, const char **ret_what)
 {
 	static const enum sp_at far_hosts[] = {SP_AT_GOOD,	SP_AT_SHARED, SP_AT_RESOLVER,
@@ -224,12 +295,18 @@ static int set_addresses(bool near, bool *ret_ipv6, const char **ret_what)
 		r = set_up(netlink, "lo");
 	if (!r)
 		r = set_up(netlink, WIRE);
+	if (!r)
+		r = set_up(netlink, SECOND);
 	*ret_what = "add an address";
 	for (size_t i = 0; i < len && !r; i++)
 		r = add_address(netlink, AF_INET, hosts[i], near);
 	*ret_ipv6 = true;
 	for (size_t i = 0; i < len && *ret_ipv6; i++)
 		*ret_ipv6 = !add_address(netlink, AF_INET6, hosts[i], near);
+	if (near && !r) {
+		*ret_what = "add a neighbour";
+		r = add_neighbours(netlink, *ret_ipv6);
+	}
 	if (netlink)
 		mnl_socket_close(netlink);
 	return r;
@@ -347,7 +424,8 @@ static size_t answer(const uint8_t *query, size_t len, uint8_t reply[DNS_MAX])
 }
 
 struct stream {
-	int fd; /* -1: free */
+	int fd;	   /* -1: free */
+	bool http; /* not DNS: it agrees to whatever it is told, as a server that is no proxy may */
 	size_t len;
 	uint8_t data[4096];
 };
@@ -368,6 +446,12 @@ static void stream_read(struct stream *stream)
 	if (got <= 0) {
 		if (!got || errno != EAGAIN)
 			stream_close(stream);
+		return;
+	}
+	if (stream->http) {
+		static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+		(void)!send(stream->fd, ok, sizeof(ok) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		return;
 	}
 	stream->len += (size_t)got;
@@ -402,6 +486,108 @@ static void answer_datagram(int fd)
 		(void)!sendto(fd, reply, len, MSG_DONTWAIT, (struct sockaddr *)&from, from_len);
 }
 
+/* ---- the far side: a friend ----------------------------------------------------------------- */
+
+/* What a server would have to say, from Linux's or anybody's point of view well-formed. */
+static const char agreed[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+			     "Upgrade: websocket\r\n\r\n";
+/* A ServerHello with the random of a HelloRetryRequest (RFC 8446 4.1.3), and nothing else in it. */
+static const uint8_t retry[95] = {22,	3,    3,    0,	  90,	2,    0,    0,	  86,	3,    3,
+				  0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c,
+				  0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb,
+				  0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+
+static uint32_t sum16(uint32_t sum, const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len; i += 2)
+		sum += (uint32_t)(data[i] << 8) + (i + 1 < len ? data[i + 1] : 0u);
+	return sum;
+}
+
+/* An IP packet with a segment to the near side in the server's name, of any sequence number. */
+static size_t forge(const struct sp_ask *asked, uint8_t flags, uint32_t number, const void *data,
+		    size_t len, uint8_t packet[600])
+{
+	size_t head = asked->family == AF_INET6 ? 40 : 20, addresses = head == 40 ? 32 : 8, all;
+	uint8_t *tcp = packet + head, *from = packet + head - addresses;
+	uint32_t sum;
+
+	memset(packet, 0, head + 20);
+	all = 20 + len;
+	if (head == 40) {
+		packet[0] = 0x60;
+		packet[5] = (uint8_t)all;
+		packet[4] = (uint8_t)(all >> 8);
+		packet[6] = IPPROTO_TCP;
+		packet[7] = 64;
+		address6(SP_AT_SHARED, (struct in6_addr *)from);
+		address6(SP_AT_NEAR, (struct in6_addr *)(from + 16));
+	} else {
+		packet[0] = 0x45; /* length and checksum are the kernel's to fill in */
+		packet[8] = 64;
+		packet[9] = IPPROTO_TCP;
+		address4(SP_AT_SHARED, from);
+		address4(SP_AT_NEAR, from + 4);
+	}
+	put(tcp, 0, &asked->server_port, 2);
+	put(tcp, 2, &asked->client_port, 2);
+	number = htonl(number);
+	put(tcp, 4, &number, 4);
+	tcp[11] = 1; /* acknowledges something that never was */
+	tcp[12] = 5 << 4;
+	tcp[13] = flags;
+	tcp[14] = 16;
+	memcpy(tcp + 20, data, len);
+	sum = sum16(sum16(IPPROTO_TCP + (uint32_t)all, from, addresses), tcp, all);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~sum;
+	tcp[16] = (uint8_t)(sum >> 8);
+	tcp[17] = (uint8_t)sum;
+	return head + all;
+}
+
+/* SYN and then data, as a client and as a server would begin: TCP on the near side takes neither.
+ */
+static void spoof(const struct sp_ask *asked, int raw)
+{
+	const void *data = asked->what == SP_ASK_RETRY ? (const void *)retry : agreed;
+	size_t len = asked->what == SP_ASK_RETRY ? sizeof(retry) : sizeof(agreed) - 1;
+	static const uint8_t flags[] = {0x02, 0x12};
+	struct sockaddr_storage to;
+	socklen_t to_len;
+	uint8_t packet[600];
+
+	sp_lab_address(asked->family, SP_AT_NEAR, 0, &to, &to_len);
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		size_t size = forge(asked, flags[i], 0x11111111, "", 0, packet);
+
+		(void)!sendto(raw, packet, size, 0, (struct sockaddr *)&to, to_len);
+		size = forge(asked, 0x18, 0x11111112, data, len, packet);
+		(void)!sendto(raw, packet, size, 0, (struct sockaddr *)&to, to_len);
+	}
+}
+
+/* What an attacker asks of a friend. `raw`: raw sockets of IPv4 and IPv6. */
+static void befriend(int fd, const int raw[2])
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+	struct sockaddr_storage from;
+	socklen_t from_len = sizeof(from);
+	struct sp_ask asked;
+
+	if (recvfrom(fd, &asked, sizeof(asked), MSG_DONTWAIT, (struct sockaddr *)&from,
+		     &from_len) != (ssize_t)sizeof(asked) ||
+	    asked.magic != SP_ASK_MAGIC)
+		return; /* a datagram of one who only passes by */
+	if (asked.what == SP_ASK_AGREED || asked.what == SP_ASK_RETRY)
+		spoof(&asked, raw[asked.family == AF_INET6]);
+	(void)!sendto(fd, &asked, sizeof(asked), MSG_DONTWAIT, (struct sockaddr *)&from, from_len);
+	/* Reads nothing, the capture least of all, until told to go on. */
+	if (asked.what == SP_ASK_HOLD)
+		(void)poll(&readable, 1, HOLD_MS);
+}
+
 /* ---- the far side: the oracle --------------------------------------------------------------- */
 
 struct far {
@@ -409,6 +595,8 @@ struct far {
 	const char *prefix;
 	int capture, reply;
 	int datagrams[2], listeners[2]; /* of the resolver, IPv4 and IPv6; -1: none */
+	int web;			/* listener that agrees to everything */
+	int friend, raw[2];		/* what attackers ask there; to forge by */
 	struct stream streams[STREAMS];
 };
 
@@ -502,7 +690,7 @@ static int open_socket(int family, int type, enum sp_at at, uint16_t port)
 /* Listeners whose connections nobody takes: the kernel's handshake is enough. */
 static void listen_everywhere(bool ipv6)
 {
-	static const uint16_t ports[] = {80, 443, 853};
+	static const uint16_t ports[] = {80, 443, 853, SP_OTHER_PORT};
 	struct rlimit files = {.rlim_cur = 2 * SP_TRIES_MAX + 200,
 			       .rlim_max = 2 * SP_TRIES_MAX + 200};
 
@@ -516,9 +704,23 @@ static void listen_everywhere(bool ipv6)
 	}
 }
 
+static void far_accept(struct far *far, int listener, bool http)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	for (int i = 0; i < STREAMS && fd >= 0; i++)
+		if (far->streams[i].fd < 0) {
+			far->streams[i].fd = fd;
+			far->streams[i].http = http;
+			fd = -1;
+		}
+	if (fd >= 0)
+		close(fd);
+}
+
 static void __attribute__((noreturn)) far_serve(struct far *far)
 {
-	struct pollfd fds[5 + STREAMS];
+	struct pollfd fds[7 + STREAMS];
 
 	for (;;) {
 		fds[0] = (struct pollfd){.fd = far->capture, .events = POLLIN};
@@ -526,9 +728,11 @@ static void __attribute__((noreturn)) far_serve(struct far *far)
 			fds[1 + i] = (struct pollfd){.fd = far->datagrams[i], .events = POLLIN};
 			fds[3 + i] = (struct pollfd){.fd = far->listeners[i], .events = POLLIN};
 		}
+		fds[5] = (struct pollfd){.fd = far->web, .events = POLLIN};
+		fds[6] = (struct pollfd){.fd = far->friend, .events = POLLIN};
 		for (int i = 0; i < STREAMS; i++)
-			fds[5 + i] = (struct pollfd){.fd = far->streams[i].fd, .events = POLLIN};
-		if (poll(fds, 5 + STREAMS, -1) < 0 && errno != EINTR)
+			fds[7 + i] = (struct pollfd){.fd = far->streams[i].fd, .events = POLLIN};
+		if (poll(fds, 7 + STREAMS, -1) < 0 && errno != EINTR)
 			_exit(1);
 		if (fds[0].revents)
 			look(far);
@@ -536,21 +740,15 @@ static void __attribute__((noreturn)) far_serve(struct far *far)
 			if (fds[1 + i].revents)
 				answer_datagram(far->datagrams[i]);
 		for (int i = 0; i < STREAMS; i++)
-			if (fds[5 + i].revents)
+			if (fds[7 + i].revents)
 				stream_read(&far->streams[i]);
-		for (int i = 0; i < 2; i++) {
-			int fd = fds[3 + i].revents ? accept4(far->listeners[i], NULL, NULL,
-							      SOCK_CLOEXEC | SOCK_NONBLOCK)
-						    : -1;
-
-			for (int j = 0; j < STREAMS && fd >= 0; j++)
-				if (far->streams[j].fd < 0) {
-					far->streams[j].fd = fd;
-					fd = -1;
-				}
-			if (fd >= 0)
-				close(fd);
-		}
+		for (int i = 0; i < 2; i++)
+			if (fds[3 + i].revents)
+				far_accept(far, far->listeners[i], false);
+		if (fds[5].revents)
+			far_accept(far, far->web, true);
+		if (fds[6].revents)
+			befriend(far->friend, far->raw);
 	}
 }
 
@@ -564,7 +762,8 @@ struct ready {
 static void __attribute__((noreturn))
 far_main(struct sp_lab *lab, int tell, int wired, int reply, pid_t parent)
 {
-	struct sockaddr_ll wire = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+	/* of either wire: nothing runs on lo here */
+	struct sockaddr_ll wires = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	struct far *far = calloc(1, sizeof(*far));
 	struct ready ready = {0};
 	int room = CAPTURE_BYTES, r = 0;
@@ -585,10 +784,10 @@ far_main(struct sp_lab *lab, int tell, int wired, int reply, pid_t parent)
 		r = set_addresses(false, &ready.ipv6, &what);
 	if (!r) {
 		what = "open a packet socket";
-		wire.sll_ifindex = (int)if_nametoindex(WIRE);
 		far->capture = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 		setsockopt(far->capture, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-		if (far->capture < 0 || bind(far->capture, (struct sockaddr *)&wire, sizeof(wire)))
+		if (far->capture < 0 ||
+		    bind(far->capture, (struct sockaddr *)&wires, sizeof(wires)))
 			r = -errno;
 	}
 	if (!r) {
@@ -596,7 +795,12 @@ far_main(struct sp_lab *lab, int tell, int wired, int reply, pid_t parent)
 		listen_everywhere(ready.ipv6);
 		far->datagrams[0] = open_socket(AF_INET, SOCK_DGRAM, SP_AT_RESOLVER, 53);
 		far->listeners[0] = open_socket(AF_INET, SOCK_STREAM, SP_AT_RESOLVER, 53);
-		if (far->datagrams[0] < 0 || far->listeners[0] < 0)
+		far->web = open_socket(AF_INET, SOCK_STREAM, SP_AT_SHARED, SP_WEB_PORT);
+		far->friend = open_socket(AF_INET, SOCK_DGRAM, SP_AT_GOOD, SP_UDP_PORT);
+		far->raw[0] = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+		far->raw[1] = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+		if (far->datagrams[0] < 0 || far->listeners[0] < 0 || far->web < 0 ||
+		    far->friend < 0 || far->raw[0] < 0)
 			r = -errno;
 		far->datagrams[1] = far->listeners[1] = -1;
 		if (ready.ipv6) {
@@ -748,7 +952,9 @@ int sp_lab_open(struct sp_lab *ret_lab, struct sp_error **err)
 	if (!netlink || mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) < 0)
 		r = -errno;
 	else
-		r = make_wire(netlink, lab.far);
+		r = make_wire(netlink, WIRE, lab.far);
+	if (!r)
+		r = make_wire(netlink, SECOND, lab.far);
 	if (!r)
 		r = set_addresses(true, &ipv6, &what);
 	if (!r) {

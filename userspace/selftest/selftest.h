@@ -19,7 +19,9 @@
 
 #define SP_TRIES_MAX 1000    /* tries have numbers below that */
 #define SP_TRY_PORT 10000    /* + number of the try: nobody else sends there */
-#define SP_UDP_PORT 9000     /* datagrams to SP_AT_GOOD are allowed there */
+#define SP_UDP_PORT 9000     /* datagrams to SP_AT_GOOD are allowed there; see struct sp_ask */
+#define SP_OTHER_PORT 8443   /* TCP of no known kind: allowed to one.test, as the next */
+#define SP_WEB_PORT 8080     /* somebody answers there, 200 to everything */
 #define SP_MARKER_LEN 16u    /* [a-z0-9]: also a DNS label */
 #define SP_MARKER_PREFIX 12u /* the same for all tries of a run */
 #define SP_MAPPED 1000	     /* a family: an IPv6 socket to ::ffff:a.b.c.d */
@@ -33,6 +35,26 @@ enum sp_at {
 	SP_AT_RESOLVER2 = 54, /* not */
 	SP_AT_EVIL = 66,      /* evil.test: not allowed */
 	SP_AT_PRIVATE = 166,  /* 10.77.0.166, fd00:77::166: what allowed names resolve to as well */
+};
+
+/*
+ * What an attacker asks of a friend at SP_UDP_PORT of SP_AT_GOOD, and the friend's reply: the same.
+ * The wire keeps the order: who has the reply has what was sent before it, too.
+ */
+struct sp_ask {
+	uint32_t magic;
+	uint16_t what;
+	uint16_t family;		   /* of a connection to SP_AT_SHARED */
+	uint16_t server_port, client_port; /* its ports, network order */
+};
+
+#define SP_ASK_MAGIC 0x73706173u
+
+enum {
+	SP_ASK_NOTHING, /* but an answer; ends a hold */
+	SP_ASK_HOLD,	/* read nothing from the wire, until asked again (or for 2 s) */
+	SP_ASK_AGREED,	/* forge an answer 101 */
+	SP_ASK_RETRY,	/* forge a HelloRetryRequest */
 };
 
 /* What the far side has seen, written by it alone. Index: number of a try. */
@@ -89,11 +111,15 @@ struct sp_try {
 	int32_t socket;	    /* number of a datagram socket, made outside and left open on exec */
 	int32_t given;	    /* the same, received over SCM_RIGHTS; -1: none */
 	uint16_t tcp4, tcp6, udp4; /* services of somebody else on loopback */
+	uint16_t asker4, asker6; /* sockets of somebody else that wait for the resolver's answer */
 	uint16_t zero2;
-	uint64_t memory;   /* an address in the outsider */
+	int32_t neighbour; /* pid of a process outside of uid SP_NEIGHBOUR; it has `socket` too */
+	uint64_t memory;   /* an address in the outsider, and in the neighbour */
 	char abstract[32]; /* name of an abstract datagram socket outside, without its NUL */
 	char procs[1024];  /* cgroup.procs of the cgroup above the sandbox */
 };
+
+#define SP_NEIGHBOUR 65534
 
 /* What it says of itself. */
 struct sp_said {
@@ -116,12 +142,14 @@ enum sp_technique_kind {
 };
 
 enum {
-	SP_TECHNIQUE_IPV6 = 1,	 /* needs IPv6 */
-	SP_TECHNIQUE_GIVEN = 2,	 /* gets a socket over SCM_RIGHTS */
-	SP_TECHNIQUE_JOINED = 4, /* tried by root, moved into the cgroup with all capabilities and
-				    no filter, as a process would be that `run` did not start */
-	SP_TECHNIQUE_KNOWN = 8,	 /* not stopped anywhere: SECURITY.md says so */
-	SP_TECHNIQUE_LSM = 16,	 /* stopped only where there is BPF LSM */
+	SP_TECHNIQUE_IPV6 = 1,	  /* needs IPv6 */
+	SP_TECHNIQUE_GIVEN = 2,	  /* gets a socket over SCM_RIGHTS */
+	SP_TECHNIQUE_JOINED = 4,  /* tried by root, moved into the cgroup with all capabilities and
+				     no filter, as a process would be that `run` did not start */
+	SP_TECHNIQUE_KNOWN = 8,	  /* not stopped anywhere: SECURITY.md says so */
+	SP_TECHNIQUE_LSM = 16,	  /* stopped only where there is BPF LSM */
+	SP_TECHNIQUE_ASTRAY = 32, /* it works if somebody else on this host hears of it: what the
+				     far side sees from outside proves nothing */
 };
 
 struct sp_attack;
@@ -146,6 +174,54 @@ struct sp_attack {
 	struct sp_try try;
 	char note[128];
 };
+
+/* ---- those that somebody helps with (helped.c) ----------------------------------------------- */
+
+/* sp_attack_page(): way / SP_PAGE_CALLS is the first, the rest is the call: 0 sendfile(), 1
+ * splice(), 2 vmsplice(). */
+enum { SP_PAGE_DNS, SP_PAGE_DNS_TCP, SP_PAGE_TLS, SP_PAGE_HTTP, SP_PAGE_CALLS = 3 };
+
+/* sp_attack_lenient() */
+enum {
+	SP_LENIENT_ALERT,
+	SP_LENIENT_ALERT_OTHER,
+	SP_LENIENT_CCS,
+	SP_LENIENT_PROXY_TLS,
+	SP_LENIENT_PROXY,
+	SP_LENIENT_METHOD,
+	SP_LENIENT_CRLF,
+	SP_LENIENT_TABS,
+	SP_LENIENT_VERSION,
+	SP_LENIENT_CONNECT,
+	SP_LENIENT_CONNECT_OTHER,
+	SP_ALLOWED_ALERT,
+	SP_ALLOWED_SSH,
+};
+
+/* sp_attack_neighbour() */
+enum {
+	SP_NEIGHBOUR_ROOT,
+	SP_NEIGHBOUR_MEMORY,
+	SP_NEIGHBOUR_MEM_FILE,
+	SP_NEIGHBOUR_TRACE,
+	SP_NEIGHBOUR_SIGNAL,
+	SP_NEIGHBOUR_PINS,
+};
+
+/* The root directory as a process outside of uid SP_NEIGHBOUR sees it: O_PATH, or -errno. */
+int sp_neighbour_root(const struct sp_attack *a);
+
+int sp_attack_loopback_wire(struct sp_attack *a);
+int sp_attack_other_link(struct sp_attack *a);
+int sp_attack_page(struct sp_attack *a);
+int sp_attack_sendfile(struct sp_attack *a);
+int sp_attack_astray(struct sp_attack *a);
+int sp_attack_forged(struct sp_attack *a);
+int sp_attack_lenient(struct sp_attack *a);
+int sp_attack_tunnel(struct sp_attack *a);
+int sp_attack_leave_by_neighbour(struct sp_attack *a);
+int sp_attack_neighbour_socket(struct sp_attack *a);
+int sp_attack_neighbour(struct sp_attack *a);
 
 /* ---- processes that try (worker.c) ------------------------------------------------- */
 
