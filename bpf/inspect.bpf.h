@@ -874,7 +874,7 @@ __noinline int http_cut(struct __sk_buff *skb, const struct sp_flow *f)
 	return !(f->flags & SP_FLOW_LENIENT) || (f->heads & ~SP_HEADS_STAY);
 }
 
-#define SP_HEADS_MAX 16 /* request heads in one packet */
+#define SP_HEADS_MAX 128 /* request heads and bodies in one packet */
 
 __noinline int http_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
 			    struct sp_scratch *s)
@@ -992,7 +992,7 @@ __noinline int dns_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struct s
 	return c->payload_len ? SP_MORE : SP_PASS;
 }
 
-#define SP_DNS_MESSAGES_MAX 16 /* in one segment */
+#define SP_DNS_MESSAGES_MAX 128 /* in one segment */
 
 __noinline int dns_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_flow *f,
 			   struct sp_scratch *s)

@@ -217,19 +217,19 @@ def pipelined_later(t):
     return answered
 
 
-@technique("C2", "pipelined-16", oracle="marker")
-def pipelined_16(t):
-    """the seventeenth query of one segment"""
+@technique("C2", "pipelined-128", oracle="marker")
+def pipelined_128(t):
+    """the 129th query of one segment"""
     if t.allowed:
-        tell(t, prefixed(*[query(SAFE)] * 15, query(t.name)))
+        tell(t, prefixed(*[query(SAFE)] * 127, query(t.name)))
     else:
-        tell(t, prefixed(*[query(SAFE)] * 16, query(t.name)))
+        tell(t, prefixed(*[query(SAFE)] * 128, query(t.name)))
 
 
-@technique("C2", "pipelined-16-allowed", oracle="marker", allow=False)
-def pipelined_16_allowed(t):
-    """bytes that are no query behind sixteen allowed ones"""
-    tell(t, prefixed(*[query(SAFE)] * 16) + t.marker)
+@technique("C2", "pipelined-128-allowed", oracle="marker", allow=False)
+def pipelined_128_allowed(t):
+    """bytes that are no query behind 128 allowed ones"""
+    tell(t, prefixed(*[query(SAFE)] * 128) + t.marker)
 
 
 @technique("C2", "split-prefix", oracle="marker", allow=False)

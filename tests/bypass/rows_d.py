@@ -1024,6 +1024,8 @@ later("body-big", "behind a body of 200,000 bytes", lambda t: [post(OURS, b"x" *
 later("zeros", "behind a length with zeros before it",
       lambda t: [post(OURS, b"x" * 12).replace(b": 12", b": 0000000000012") + second(t)])
 later("last-of-10", "the last of ten in a segment", lambda t: [get(OURS) * 9 + second(t)])
+later("last-of-128", "the last of 128 in a segment, of which each but the last is a head alone",
+      lambda t: [get(OURS) * 126 + second(t)])
 later("pieces", "in pieces", lambda t: [get(OURS)] + h.every(second(t)[:-12], 9) + [t.marker])
 later("close", "behind one that says Connection: close", lambda t: [get(OURS, "Connection: close\r\n") + second(t)])
 later("expect", "in place of a body that was announced by Expect: 100-continue and a length of 0",
@@ -1032,7 +1034,7 @@ later("websocket", "behind an upgrade that the server does not agree to",
       lambda t: [get(OURS, "Connection: Upgrade\r\nUpgrade: websocket\r\n"), second(t)])
 later("h2c", "behind an upgrade to HTTP/2",
       lambda t: [get(OURS, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"), second(t)])
-later("many", "the last of 20 in a segment", lambda t: [get(OURS) * 19 + post(OURS, t.marker)], allow=False)
+later("many", "the last of 140 in a segment", lambda t: [get(OURS) * 139 + post(OURS, t.marker)], allow=False)
 CHUNKED = f"POST / HTTP/1.1\r\nHost: {OURS}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 later("chunked", "behind a chunked body", lambda t: [CHUNKED + b"5\r\nhello\r\n0\r\n\r\n" + second(t)])
 later("chunked-pieces", "behind a chunked body, a byte at a time",
