@@ -74,10 +74,10 @@ help:
 #: make install    below PREFIX (/usr/local) and DESTDIR; make uninstall
 #: make clean      remove build/
 #:
-#: As root, on any host; what they need is installed first, and nothing is left behind:
+#: As root, on any host; the Debian packages that they need are installed first:
 #: make demo       the main job on real traffic in a lab of its own, a story in two minutes
 #: make check      all tests, under an hour; the last line counts them
-#: make check-LAYER   one layer: lint unit bpf e2e clients bypass vm (installs nothing; see tests/README.md)
+#: make check-LAYER   one layer: lint unit bpf e2e clients bypass vm (see tests/README.md)
 #: make check-long    what check has no time for: guests whole, mutants, soak, fuzzing; hours
 #: make bench      speed, against the same host unenforced and alternatives; QUICK=1: two minutes
 #: make fuzz       every fuzzer; RUNS=10000000: executions of each
@@ -276,14 +276,21 @@ demo:
 # ---- installation ---------------------------------------------------------------------------------
 
 MAN := sallyport.1 sallyport-policy.5
+COMPLETION_BASH := share/bash-completion/completions/sallyport
+COMPLETION_ZSH := share/zsh/site-functions/_sallyport
+COMPLETION_FISH := share/fish/vendor_completions.d/sallyport.fish
 
 install: all
 	install -D -m 0755 $(O)/sallyport $(DESTDIR)$(PREFIX)/bin/sallyport
 	install -D -m 0644 userspace/man/sallyport.1 $(DESTDIR)$(PREFIX)/share/man/man1/sallyport.1
 	install -D -m 0644 userspace/man/sallyport-policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/sallyport-policy.5
 	install -D -m 0644 userspace/lib/policy/policy.schema.json $(DESTDIR)$(PREFIX)/share/sallyport/policy.schema.json
+	install -D -m 0644 userspace/completion/sallyport.bash $(DESTDIR)$(PREFIX)/$(COMPLETION_BASH)
+	install -D -m 0644 userspace/completion/_sallyport $(DESTDIR)$(PREFIX)/$(COMPLETION_ZSH)
+	install -D -m 0644 userspace/completion/sallyport.fish $(DESTDIR)$(PREFIX)/$(COMPLETION_FISH)
 
 uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(COMPLETION_BASH) $(COMPLETION_ZSH) $(COMPLETION_FISH))
 	rm -f $(DESTDIR)$(PREFIX)/bin/sallyport $(DESTDIR)$(PREFIX)/share/man/man1/sallyport.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/sallyport-policy.5 \
 		$(DESTDIR)$(PREFIX)/share/sallyport/policy.schema.json
