@@ -103,7 +103,7 @@ while not os.path.exists(sys.argv[1]) or not os.path.getsize(sys.argv[1]): time.
 p.terminate()
 sys.exit(p.wait())' "$d/popen" "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- "$PYTHON" -c "$command" "$d/popen" 3>&-
 	# timeout --foreground stays in the group
-	run timeout --foreground $((3 * SLOW)) "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- sleep 60 3>&-
+	run timeout --foreground $((SLOW > 2 ? 8 : 3 * SLOW)) "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- sleep 60 3>&-
 	[[ $status -eq 124 ]] || fail "timeout --foreground: $status"
 	# a negative one: kill(0) of the command is not sent back to it
 	run -0 timeout $((30 * SLOW)) setsid -w "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- "$PYTHON" -c '
@@ -304,14 +304,16 @@ print("interrupts", count)' 3>&-
 @test "run: two sandboxes at a time know nothing of each other's answers" {
 	# One looks the name up; the other dials the address.
 	lab exec "$LAB" timeout $((30 * SLOW)) "$SALLYPORT" run --quiet --allow good.test -- sh -c \
-		"getent ahostsv4 good.test && echo x >'$BATS_TEST_TMPDIR/up'; sleep $((4 * SLOW > 12 ? 12 : 4 * SLOW))" >/dev/null 3>&- &
+		"getent ahostsv4 good.test && echo x >'$BATS_TEST_TMPDIR/up'; while ! test -e '$BATS_TEST_TMPDIR/end'; do sleep 0.1; done" \
+		>/dev/null 3>&- &
 	local pid=$!
 	wait_for_file "$BATS_TEST_TMPDIR/up" 20
 	capture_start "host $GOOD4 and tcp"
 	run inside curl -sS -k -m 3 --resolve "good.test:443:$GOOD4" https://good.test/
 	capture_stop
-	[[ $status -ne 0 && $(capture_count) -eq 0 ]] || fail "learned from a neighbour"
+	: >"$BATS_TEST_TMPDIR/end"
 	wait "$pid"
+	[[ $status -ne 0 && $(capture_count) -eq 0 ]] || fail "learned from a neighbour"
 }
 
 @test "run: nothing is left: cgroups, pins, processes" {

@@ -57,6 +57,7 @@ in_cgroup() { # NAME COMMAND...
 	[[ $status -eq 1 && $output == *"sandboxes do not nest"* && ! -e $D/nested ]] || fail "inside: not so"
 }
 
+# bats test_tags=any-kernel
 @test "hosts: a leftover with 2,100 cgroups in each other is removed; below as many, run refuses with a word" {
 	local group pid
 	in_cgroup "deep-$OWN" "$SALLYPORT" run --quiet -- sh -c "echo up >$D/deep; sleep 300" &

@@ -332,7 +332,7 @@ counted() { # KEY
 @test "faults: the clock is set forward and back: what is learned lives as long as it did" {
 	[[ ${SP_IN_VM:-} ]] || skip "sets the clock: only in a VM"
 	local d=$BATS_TEST_TMPDIR
-	short_lived '{ "allow": ["**.wide.test:8080"] }' 30
+	short_lived '{ "allow": ["**.wide.test:8080"] }' 5
 	cat >"$d/script" <<-SCRIPT
 		set -e
 		address=\$(dig +short @$WIDE a9.wide.test)
@@ -343,7 +343,7 @@ counted() { # KEY
 		echo >'$d/back'; while ! test -e '$d/back.done'; do sleep 0.1; done
 		reach
 		# used until now, so it is kept for a minute more
-		sleep 95
+		sleep 67
 		! reach
 		echo as it must be
 	SCRIPT
