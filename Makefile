@@ -98,7 +98,7 @@ $(LIB_OBJ) $(CLI_OBJ): $(O)/%.o: userspace/%.c | $(ROOMS:%=$(O)/%)
 
 # the skeletons are seen by one file
 $(O)/lib/kernel/engine.o: room_flags := -I$(O)
-$(O)/lib/kernel/engine.o: $(O)/sallyport.skel.h $(O)/lsm.skel.h
+$(O)/lib/kernel/engine.o: $(O)/sallyport.skel.h $(O)/lsm.skel.h $(O)/marks.skel.h
 
 $(O)/%.bpf.o: bpf/%.bpf.c | $(O)
 	$(call say,BPF,$<)
@@ -142,7 +142,7 @@ $(O)/%.bpf.o: tests/bpf/%.bpf.c | $(O)
 # executed instructions depend on the compiler
 $(O)/bpf-tests/test_cost: CPPFLAGS += -DSP_CLANG=$(shell $(CLANG) -dumpversion | cut -d. -f1)
 
-$(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h $(BPF_TEST_SKEL) \
+$(O)/bpf-tests/test_%: tests/bpf/test_%.c $(O)/libsallyport.a $(O)/sallyport.skel.h $(O)/marks.skel.h $(BPF_TEST_SKEL) \
 		| $(O)/bpf-tests
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a -lcmocka $(LIBS)
@@ -170,7 +170,7 @@ FUZZ_CFLAGS := -O2 -g -std=gnu11 -DREF_CUTS=1 -fsanitize=address,undefined \
 FUZZ_NO_CMP := -fno-sanitize-coverage=trace-cmp
 FUZZ_LIB := $(patsubst $(O)/lib/%,$(O)/libfuzzer/lib/%,$(LIB_OBJ))
 
-$(O)/libfuzzer/lib/%.o: userspace/lib/%.c $(O)/sallyport.skel.h $(O)/lsm.skel.h
+$(O)/libfuzzer/lib/%.o: userspace/lib/%.c $(O)/sallyport.skel.h $(O)/lsm.skel.h $(O)/marks.skel.h
 	$(call say,FUZZER,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_ROOMS) $(FUZZ_CFLAGS) -MMD -MP -fsanitize=fuzzer-no-link $(FUZZ_NO_CMP) -c -o $@ $<
@@ -182,7 +182,7 @@ $(O)/libfuzzer/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
 fuzz-coverage-build: $(patsubst $(O)/fuzz/%,$(O)/coverage/%,$(FUZZERS))
 
 $(O)/coverage/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(wildcard $(LIB_ROOMS:%=userspace/%/*.c)) \
-		$(O)/sallyport.skel.h $(O)/lsm.skel.h
+		$(O)/sallyport.skel.h $(O)/lsm.skel.h $(O)/marks.skel.h
 	$(call say,COVER,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_ROOMS) -Itests -O1 -g -std=gnu11 -fprofile-instr-generate -fcoverage-mapping \
@@ -218,7 +218,7 @@ $(O)/bench/prog_run: tests/bench/prog_run.c $(O)/libsallyport.a $(BPF_TEST_SKEL)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_ROOMS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libsallyport.a $(LIBS)
 
 # clang-tidy reads the generated skeletons
-check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(O)/floor.skel.h $(BPF_TEST_SKEL)
+check-lint: $(O)/sallyport $(O)/lsm.skel.h $(O)/marks.skel.h $(O)/sallyport.skel.h $(O)/cidr.skel.h $(O)/floor.skel.h $(BPF_TEST_SKEL)
 	$(Q)SP_BUILD=$(O) SALLYPORT=$(CURDIR)/$(O)/sallyport scripts/run-tests lint scripts/lint
 
 # churn in a sandbox that lives long, and sandboxes that come and go; is what is held flat? root

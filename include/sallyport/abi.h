@@ -397,6 +397,16 @@ struct sp_host {
 	__u32 zero;
 };
 
+/* ---- a trial of the kernel's (bpf/marks.bpf.c) ------------------------------------------------
+ */
+
+#define SP_MARKS_HANDED 'S' /* every byte that the trial hands over, and no other */
+
+/* Packets that held such bytes, with the kernel's mark of shared pages and without. */
+struct sp_marks {
+	__u64 marked, unmarked;
+};
+
 #define SP_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed size")
 SP_ASSERT_SIZE(struct sp_slot, 16);
 SP_ASSERT_SIZE(struct sp_bucket, 64);
@@ -420,5 +430,6 @@ SP_ASSERT_SIZE(struct sp_pending, 40);
 SP_ASSERT_SIZE(struct sp_event, 640);
 SP_ASSERT_SIZE(struct sp_request, 368);
 SP_ASSERT_SIZE(struct sp_host, 32);
+SP_ASSERT_SIZE(struct sp_marks, 16);
 
 #endif

@@ -676,9 +676,11 @@ static void check_pages(struct doctor *doctor, struct finding *finding)
 	if (!doctor->engine)
 		found(finding, RESULT_DEGRADED, "not tried: no programs");
 	else if (sp_engine_knows_shared(doctor->engine))
-		found(finding, RESULT_OK, "told from bytes that were copied");
+		found(finding, RESULT_OK, "told from bytes that were copied, and seen to be");
 	else
-		found(finding, RESULT_DEGRADED, "cannot be told from bytes that were copied");
+		found(finding, RESULT_DEGRADED,
+		      "not told from bytes that were copied, or not always: run refuses "
+		      "sendfile and splice");
 }
 
 /* ---- what a denial needs to be instant ------------------------------------------------------ */
@@ -1104,8 +1106,8 @@ static const struct check checks[] = {
 	 "what it starts"},
 	{"shared pages", false, check_pages,
 	 "what sendfile or splice sends can change after it was judged",
-	 "Linux 6.2; run refuses sendfile and splice meanwhile, but not in processes put in by "
-	 "hand"},
+	 "Linux 6.2, and its fixes of 2026; run refuses sendfile and splice meanwhile, but not in "
+	 "processes put in by hand"},
 	{"IPv6", false, check_ipv6, "without it there is nothing to enforce there", "not needed"},
 	{"resolvers", false, check_resolvers, "sockets that answer names without DNS",
 	 "run hides them"},

@@ -117,8 +117,10 @@ static const char *const run_usage =
 	"      --keep-caps          keep capabilities (a sandbox with CAP_NET_ADMIN can get out)\n"
 	"      --keep-families      keep socket families other than UNIX, INET, INET6 and\n"
 	"                           NETLINK(ROUTE), and io_uring\n"
-	"      --keep-sendfile      before Linux 6.2: keep sendfile() and splice(), which nginx\n"
-	"                           needs; what they send can change after it was judged\n"
+	"      --keep-sendfile      where they are refused (before Linux 6.2): keep sendfile() "
+	"and\n"
+	"                           splice(), which nginx needs; what they send can change after\n"
+	"                           it was judged\n"
 	"      --share NAME         do not hide this helper outside (docker, session-bus, x11 "
 	"...);\n"
 	"                           may be repeated; \"--share help\" lists the names\n"
@@ -1212,7 +1214,8 @@ static int start(struct run *run, const struct sp_identity *identity, struct sp_
 	if (!run->options.quiet && run->options.keep_sendfile && launch.enforce &&
 	    !sp_engine_knows_shared(run->engine))
 		sp_cli_warn(
-			"--keep-sendfile: on this kernel (before 6.2) the command can change "
+			"--keep-sendfile: on this kernel (`sallyport doctor`) the command can "
+			"change "
 			"queries, ClientHellos and request heads after they were judged: denied "
 			"names can be asked for and reached");
 	r = find_hidden(run, identity, &hide, err);

@@ -27,6 +27,7 @@
 
 #include "engine.h"
 #include "lsm.skel.h"
+#include "marks.skel.h"
 #include "sallyport.skel.h"
 
 const struct sp_program_info sp_programs[SP_PROGRAMS] = {
@@ -156,6 +157,23 @@ static int load_lsm(const struct sp_host_paths *paths, int attached, const char 
 	return r;
 }
 
+/* Can pages that may still change be told from bytes that were copied, and are they always? */
+static bool pages_told(void)
+{
+	struct marks_bpf *marks = marks_bpf__open();
+	bool told = false;
+
+	if (!marks)
+		return false;
+	marks->rodata->shared_known = 1;
+	if (marks_bpf__load(marks) == 0)
+		told = sp_pages_marked(bpf_program__fd(marks->progs.sp_marks_tcp),
+				       bpf_program__fd(marks->progs.sp_marks_udp),
+				       &marks->bss->seen);
+	marks_bpf__destroy(marks);
+	return told;
+}
+
 /* Loads the programs, with or without what Linux 6.2 brought: 0, or an error of libbpf's. */
 static int load_programs(uint32_t cpus, bool shared, struct sallyport_bpf **ret_skel)
 {
@@ -192,9 +210,9 @@ static int load_and_pin(const struct sp_host_paths *paths, const char *dir, stru
 	host.cpus = cpus;
 	if (getrandom(host.seed, sizeof(host.seed), 0) != sizeof(host.seed))
 		return sp_error_set(err, -EIO, "cannot draw a secret: %s", strerror(errno));
-	host.shared_known = 1;
-	r = load_programs(host.cpus, true, &skel);
-	if (r < 0 && r != -EPERM) {
+	host.shared_known = pages_told();
+	r = load_programs(host.cpus, host.shared_known, &skel);
+	if (r < 0 && r != -EPERM && host.shared_known) {
 		host.shared_known = 0;
 		r = load_programs(host.cpus, false, &skel);
 	}

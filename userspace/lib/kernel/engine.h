@@ -93,6 +93,15 @@ void sp_engine_collect_builds(struct sp_engine *engine);
 /* Was the socket family program seen to refuse a family? False too if that could not be tried. */
 bool sp_lsm_refuses(const struct sp_host_paths *paths, int program);
 
+/* ---- pages.c -------------------------------------------------------------------------------- */
+
+/*
+ * Does the kernel's mark stay on what is handed over (sendfile, splice) until it is received? The
+ * two programs are those of bpf/marks.bpf.c, `seen` what they count in. False too if that could not
+ * be tried.
+ */
+bool sp_pages_marked(int tcp_program, int udp_program, const volatile struct sp_marks *seen);
+
 /* ---- box.c ---------------------------------------------------------------------------------- */
 
 /* Frees the slots of another build (its directory) whose boxes are over. Under the lock. */
