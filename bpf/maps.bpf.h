@@ -107,8 +107,8 @@ struct sp_flow {
 	};
 	__u16 rx_need; /* DNS over TCP: bytes of the message that is being collected */
 	__u8 kept;     /* bytes out are, in `streams` or `retained` (flow_forget()) */
-	__u8 shared; /* SO_REUSEADDR or SO_REUSEPORT was done: others may hear at its port. Only ever
-		      * set, a byte of its own as `tainted` */
+	__u8 shared;   /* SO_REUSEADDR or SO_REUSEPORT was done: others may hear at its port. A
+			* byte of its own, only ever set, as `tainted` */
 	__u32 uid;
 	char comm[16];
 	/* was pointed at a denied address: never a resolver behind a NAT. A byte of its own, only

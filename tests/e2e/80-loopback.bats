@@ -226,7 +226,7 @@ nested() { # ADDRESS COUNT SERVER-CGROUP CLIENT-CGROUP
 	server=$(cat "/proc/$command/task"/*/children)
 	cgroup=$root$(sed -n 's/^0:://p' "/proc/$command/cgroup")
 	mkdir -p "$cgroup/$3" "$cgroup/$4"
-	echo $server >"$cgroup/$3/cgroup.procs"
+	echo "$server" >"$cgroup/$3/cgroup.procs"
 	echo "$command" >"$cgroup/$4/cgroup.procs"
 	echo go >"$base.go"
 	wait "$pid" || status=$?
