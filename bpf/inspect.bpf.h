@@ -300,9 +300,21 @@ __noinline int tls_judge(struct sp_ctx *c, struct sp_flow *f, struct sp_scratch 
 		if (r == SP_DONE)
 			return tls_decide(c, f, s, &s->stream, sp_tls_hello(&s->stream, &s->tls));
 	}
-	if (r == SP_MORE)
+	if (r != SP_MORE)
+		return tls_decide(c, f, s, in, r);
+	/* the pieces go out, and there are readers that do not wait for the last */
+	if (!s->tls.once)
 		return SP_MORE;
-	return tls_decide(c, f, s, in, r);
+	if (s->tls.off == 0)
+		in = &s->stream; /* joined as far as it is there */
+	r = sp_tls_part(in, &s->tls);
+	if (r != SP_MORE)
+		r = tls_decide(c, f, s, in, r);
+	s->tls.behind = ~0u;
+	if (r < 0)
+		return r;
+	c->name_len = 0; /* the event is made when it is whole */
+	return SP_MORE;
 }
 
 /*
@@ -925,8 +937,7 @@ __noinline int sniff_segment(struct __sk_buff *skb, struct sp_ctx *c, struct sp_
 		return SP_DROP; /* the first bytes were dropped: they come again */
 	if (bpf_skb_load_bytes(skb, c->payload, h, 2) && bpf_skb_load_bytes(skb, c->payload, h, 1))
 		return SP_BAD(NO_MEMORY);
-	f->state = h[0] >= SP_TLS_CCS && h[0] <= SP_TLS_HANDSHAKE && h[1] <= 15 ? SP_FLOW_TLS
-										: SP_FLOW_HTTP;
+	f->state = h[0] >= SP_TLS_CCS && h[0] <= SP_TLS_HANDSHAKE ? SP_FLOW_TLS : SP_FLOW_HTTP;
 	return SP_PASS;
 }
 

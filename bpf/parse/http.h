@@ -294,9 +294,10 @@ SP_STEP int sp_http_near(const struct sp_stream *s, struct sp_http *h, __u32 end
 		return SP_BAD(HTTP_MALFORMED);
 	w = sp_load64(&s->data[h->line]);
 	if ((w & 0xffffffffffffULL) == SP_WORD('P', 'R', 'O', 'X', 'Y', ' ', 0, 0) &&
-	    h->line == 0 && end <= 108) {
+	    h->line == 0) {
+		/* of any length to nginx, which does not take LF alone for its end */
 		h->head = end;
-		return SP_HTTP_PROXY;
+		return sp_get8(s, end - 2) == '\r' ? SP_HTTP_PROXY : SP_BAD(HTTP_MALFORMED);
 	}
 	n = sp_http_span(s, h->line, end, SP_HTTP_UPPER, 1);
 	word = h->line + n;
@@ -456,13 +457,18 @@ SP_STEP int sp_http_word_first(const struct sp_stream *s, struct sp_http *h)
 		return SP_HTTP_WAIT;
 	if (off >= 256)
 		return SP_BAD(HTTP_TOO_LONG);
-	if (!sp_http_span(s, off, off + 1, SP_HTTP_TOKEN, 1))
-		return SP_HTTP_OTHER;
-	c = sp_get8(s, off) | 0x20;
-	if (c >= 'a' && c <= 'z')
-		h->near = SP_HTTP_NEAR_LETTER;
 	h->line = off;
 	h->off = off;
+	c = sp_get8(s, off);
+	if (c >= 0x80) { /* no token, but Apache can be told to take it, and others do */
+		h->near = SP_HTTP_NEAR_ODD;
+		return SP_DONE;
+	}
+	if (!sp_http_span(s, off, off + 1, SP_HTTP_TOKEN, 1))
+		return SP_HTTP_OTHER;
+	c |= 0x20;
+	if (c >= 'a' && c <= 'z')
+		h->near = SP_HTTP_NEAR_LETTER;
 	for (i = 0; i < 4; i++) {
 		n = sp_http_span(s, off, s->len, SP_HTTP_PRINT, 1);
 		if ((__u32)sp_http_span(s, off, off + n, SP_HTTP_TOKEN, 1) != n)
@@ -476,7 +482,9 @@ SP_STEP int sp_http_word_first(const struct sp_stream *s, struct sp_http *h)
 	if (off >= s->len)
 		return SP_DONE;
 	c = sp_get8(s, off);
-	return n == 64 || sp_http_ends_word(c) ? SP_DONE : SP_HTTP_OTHER;
+	if (c >= 0x80)
+		h->near |= SP_HTTP_NEAR_ODD;
+	return n == 64 || c >= 0x80 || sp_http_ends_word(c) ? SP_DONE : SP_HTTP_OTHER;
 }
 
 /* The preface of HTTP/2 (RFC 9113 3.4), which is not read: SP_HTTP_OTHER, SP_MORE, SP_DONE (it is

@@ -8,8 +8,12 @@
  * headers. Nothing is guessed: what is not there yet is SP_MORE, what does not fit is a negative
  * reason.
  *
- * Servers read over some of what may stand before a hello (tried: OpenSSL, GnuTLS, Go): alerts that
- * only warn, whatever version a record says. So it is read over here.
+ * Servers read over some of what may stand before a hello (tried: OpenSSL, GnuTLS, Go, JSSE):
+ * alerts that only warn, whatever version a record says. So it is read over here.
+ *
+ * What routes by name in front of servers may not join records, nor wait for the last byte (tried:
+ * HAProxy). So the name must lie in the first record, where all readers find the same, and is
+ * judged as soon as it is there.
  */
 #ifndef SP_PARSE_TLS_H
 #define SP_PARSE_TLS_H
@@ -36,6 +40,8 @@ struct sp_tls {
 	__u32 first;  /* offset of the record that the hello starts in */
 	/* sp_tls_join() */
 	__u32 src, dst, left;
+	__u32 limit; /* end of what is there of the message */
+	__u32 once;  /* end of the first record's part of the message; 0: there is no header yet */
 };
 
 /*
@@ -50,14 +56,15 @@ SP_INLINE int sp_tls_record(const struct sp_stream *s, __u32 at, __u32 first, __
 		return SP_MORE;
 	if (sp_get8(s, at) != SP_TLS_HANDSHAKE)
 		return first ? SP_BAD(TLS_NOT_TLS) : SP_BAD(TLS_MALFORMED);
-	/* Go takes any version below 16.0 */
-	if (at + 1 < s->len && (first ? sp_get8(s, at + 1) > 15 : sp_get8(s, at + 1) != 3))
-		return first ? SP_BAD(TLS_NOT_TLS) : SP_BAD(TLS_MALFORMED);
+	if (!first && at + 1 < s->len && sp_get8(s, at + 1) != 3)
+		return SP_BAD(TLS_MALFORMED);
 	if (at + SP_TLS_RECORD > s->len)
 		return SP_MORE;
+	/* Go takes any version below 16.0, JSSE any at all */
 	n = sp_get16(s, at + 3);
 	if (n == 0 || n > SP_TLS_RECORD_MAX)
-		return SP_BAD(TLS_MALFORMED);
+		return first && sp_get8(s, at + 1) > 15 ? SP_BAD(TLS_NOT_TLS)
+							: SP_BAD(TLS_MALFORMED);
 	*length = n;
 	return SP_DONE;
 }
@@ -69,7 +76,7 @@ SP_INLINE int sp_tls_record(const struct sp_stream *s, __u32 at, __u32 first, __
 #define SP_TLS_SKIP 3
 SP_STEP int sp_tls_front(const struct sp_stream *s, struct sp_tls *t)
 {
-	__u32 at, type, major, n;
+	__u32 at, type, n;
 
 	if (!s || !t)
 		return SP_BAD(TLS_MALFORMED);
@@ -79,18 +86,24 @@ SP_STEP int sp_tls_front(const struct sp_stream *s, struct sp_tls *t)
 	type = sp_get8(s, at);
 	if (type != SP_TLS_ALERT && type != SP_TLS_CCS)
 		return SP_DONE;
-	major = at + 1 < s->len ? sp_get8(s, at + 1) : 3;
-	if (major > 15)
-		return SP_BAD(TLS_NOT_TLS);
 	if (at + SP_TLS_RECORD > s->len)
 		return SP_MORE;
 	n = sp_get16(s, at + 3);
-	if (n > SP_TLS_RECORD_MAX || (major != 3 && n != 2))
+	if (n > SP_TLS_RECORD_MAX || (sp_get8(s, at + 1) != 3 && n != 2))
 		return SP_BAD(TLS_NOT_TLS);
 	if (at + SP_TLS_RECORD + n >= SP_STREAM_MAX)
 		return SP_BAD(TLS_TOO_LONG);
 	t->first = at + SP_TLS_RECORD + n;
 	return SP_TLS_SKIP;
+}
+
+/* The message at `at`, of which `length` bytes are in the first record; its header is there. */
+SP_INLINE void sp_tls_here(const struct sp_stream *s, struct sp_tls *t, __u32 at, __u32 length)
+{
+	t->off = at;
+	t->end = at + 4 + (sp_get32(s, at) & 0xffffff);
+	t->once = at + length;
+	t->limit = s->len;
 }
 
 /*
@@ -106,6 +119,7 @@ SP_STEP int sp_tls_start(const struct sp_stream *s, struct sp_tls *t)
 	if (!s || !t)
 		return SP_BAD(TLS_MALFORMED);
 	t->first = 0;
+	t->once = 0;
 	for (i = 0; i < SP_TLS_FRONT_MAX; i++) {
 		r = sp_tls_front(s, t);
 		if (r != SP_TLS_SKIP)
@@ -131,10 +145,9 @@ SP_STEP int sp_tls_start(const struct sp_stream *s, struct sp_tls *t)
 		return SP_BAD(TLS_TOO_LONG);
 	if (4 + hello > length)
 		return SP_TLS_JOIN;
-	if (at + 4 + hello > s->len)
+	sp_tls_here(s, t, at, length);
+	if (t->end > s->len)
 		return SP_MORE;
-	t->off = at;
-	t->end = at + 4 + hello;
 	t->behind = t->end;
 	return SP_DONE;
 }
@@ -151,6 +164,8 @@ SP_STEP int sp_tls_join_step(const struct sp_stream *s, struct sp_stream *out, s
 		r = sp_tls_record(s, t->src, t->src == t->first, &length);
 		if (r != SP_DONE)
 			return r;
+		if (t->src == t->first)
+			t->once = length;
 		t->src += SP_TLS_RECORD;
 		t->left = length;
 	}
@@ -210,6 +225,8 @@ SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct
 	t->dst = 0;
 	t->left = 0;
 	t->end = 0;
+	t->once = 0;
+	t->off = 0;
 	out->len = 0;
 	/* a record costs at least six bytes of the stream, a step moves a record or 64 bytes of one
 	 */
@@ -220,9 +237,9 @@ SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct
 	}
 	if (r == SP_TLS_JOIN)
 		return SP_BAD(TLS_TOO_LONG);
+	t->limit = t->dst;
 	if (r == SP_DONE) {
 		out->len = t->dst;
-		t->off = 0;
 		t->behind = t->src - (t->dst - t->end);
 	} else if (r == SP_MORE && s->len >= SP_STREAM_MAX) {
 		return SP_BAD(TLS_TOO_LONG);
@@ -230,10 +247,22 @@ SP_STEP int sp_tls_join(const struct sp_stream *s, struct sp_stream *out, struct
 	return r;
 }
 
-/* From the handshake header to the extensions: SP_MORE with t->off at the first; or a reason. */
+/* Is the message there up to `to`? SP_DONE; SP_TLS_WAIT: not yet; or a reason. */
+#define SP_TLS_WAIT 4
+SP_INLINE int sp_tls_to(const struct sp_tls *t, __u32 to)
+{
+	if (to > t->end)
+		return SP_BAD(TLS_MALFORMED);
+	if (!t->sni && to > t->once && t->limit > t->once)
+		return SP_BAD(TLS_SNI_MALFORMED); /* it is not in the first record */
+	return to > t->limit ? SP_TLS_WAIT : SP_DONE;
+}
+
+/* From the handshake header to the extensions: SP_MORE with t->off at the first; WAIT; a reason. */
 SP_STEP int sp_tls_body(const struct sp_stream *s, struct sp_tls *t)
 {
 	__u32 off, n;
+	int r;
 
 	if (!s || !t)
 		return SP_BAD(TLS_MALFORMED);
@@ -242,28 +271,32 @@ SP_STEP int sp_tls_body(const struct sp_stream *s, struct sp_tls *t)
 	t->ech = 0;
 	t->early = 0;
 	off = t->off + 4 + 2 + 32; /* header, version, random */
-	if (off + 1 > t->end)
-		return SP_BAD(TLS_MALFORMED);
+	r = sp_tls_to(t, off + 1);
+	if (r != SP_DONE)
+		return r;
 	n = sp_get8(s, off);
 	if (n > 32)
 		return SP_BAD(TLS_MALFORMED);
 	off += 1 + n;
-	if (off + 2 > t->end)
-		return SP_BAD(TLS_MALFORMED);
+	r = sp_tls_to(t, off + 2);
+	if (r != SP_DONE)
+		return r;
 	n = sp_get16(s, off);
 	if (n < 2 || (n & 1))
 		return SP_BAD(TLS_MALFORMED);
 	off += 2 + n;
-	if (off + 1 > t->end)
-		return SP_BAD(TLS_MALFORMED);
+	r = sp_tls_to(t, off + 1);
+	if (r != SP_DONE)
+		return r;
 	n = sp_get8(s, off);
 	if (n < 1)
 		return SP_BAD(TLS_MALFORMED);
 	off += 1 + n;
 	if (off == t->end)
 		return SP_BAD(TLS_NO_SNI); /* no extensions at all */
-	if (off + 2 > t->end)
-		return SP_BAD(TLS_MALFORMED);
+	r = sp_tls_to(t, off + 2);
+	if (r != SP_DONE)
+		return r;
 	n = sp_get16(s, off);
 	off += 2;
 	if (off + n != t->end)
@@ -272,22 +305,25 @@ SP_STEP int sp_tls_body(const struct sp_stream *s, struct sp_tls *t)
 	return SP_MORE;
 }
 
-/* One extension: SP_MORE, SP_DONE behind the last, or a reason. */
+/* One extension: SP_MORE, SP_DONE behind the last, SP_TLS_WAIT, or a reason. */
 SP_STEP int sp_tls_extension(const struct sp_stream *s, struct sp_tls *t)
 {
 	__u32 off, type, len;
+	int r;
 
 	if (!s || !t)
 		return SP_BAD(TLS_MALFORMED);
 	off = t->off;
 	if (off == t->end)
 		return SP_DONE;
-	if (off + 4 > t->end)
-		return SP_BAD(TLS_MALFORMED);
+	r = sp_tls_to(t, off + 4);
+	if (r != SP_DONE)
+		return r;
 	type = sp_get16(s, off);
 	len = sp_get16(s, off + 2);
-	if (off + 4 + len > t->end)
-		return SP_BAD(TLS_MALFORMED);
+	r = sp_tls_to(t, off + 4 + len);
+	if (r != SP_DONE)
+		return r;
 	if (type == 0) {
 		/* one list with one entry of type host_name; RFC 6066 allows no second of a type */
 		if (t->sni || len < 6)
@@ -306,8 +342,10 @@ SP_STEP int sp_tls_extension(const struct sp_stream *s, struct sp_tls *t)
 	return SP_MORE;
 }
 
-/* The hello at t->off .. t->end: finds the server name. SP_DONE or a reason (TLS_NO_SNI among
- * them). */
+/*
+ * The hello at t->off .. t->end: finds the server name. SP_DONE or a reason (TLS_NO_SNI among
+ * them). Of one that is not all there: SP_TLS_WAIT, t->sni then says whether the name was found.
+ */
 SP_STEP int sp_tls_hello(const struct sp_stream *s, struct sp_tls *t)
 {
 	__u32 i;
@@ -316,18 +354,36 @@ SP_STEP int sp_tls_hello(const struct sp_stream *s, struct sp_tls *t)
 	if (!s || !t)
 		return SP_BAD(TLS_MALFORMED);
 	r = sp_tls_body(s, t);
-	if (r != SP_MORE)
-		return r;
 	for (i = 0; i < SP_EXTENSIONS_MAX + 1; i++) {
-		r = sp_tls_extension(s, t);
 		if (r != SP_MORE)
 			break;
+		r = sp_tls_extension(s, t);
 	}
 	if (r == SP_MORE)
 		return SP_BAD(TLS_TOO_LONG);
-	if (r != SP_DONE)
+	if (r == SP_DONE)
+		r = t->sni ? SP_DONE : SP_BAD(TLS_NO_SNI);
+	/* who does not join records could read a name across their headers */
+	return r == SP_BAD(TLS_NO_SNI) && t->end > t->once ? SP_BAD(TLS_SNI_MALFORMED) : r;
+}
+
+/*
+ * What was said of a hello that is not all there: SP_DONE: its name is; SP_MORE: it is not; or a
+ * reason, which what follows cannot mend.
+ */
+SP_STEP int sp_tls_part(const struct sp_stream *s, struct sp_tls *t)
+{
+	int r;
+
+	if (!s || !t)
+		return SP_BAD(TLS_MALFORMED);
+	t->sni = 0;
+	if (!t->once || t->limit < t->off + 4)
+		return SP_MORE;
+	r = sp_tls_hello(s, t);
+	if (r < 0)
 		return r;
-	return t->sni ? SP_DONE : SP_BAD(TLS_NO_SNI);
+	return t->sni ? SP_DONE : SP_MORE;
 }
 
 /* Copies text of at most 254 bytes from the stream and checks it as a host name: SP_DONE or reason.

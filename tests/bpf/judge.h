@@ -39,6 +39,8 @@ struct judged {
 	__u32 has_length;
 	__u32 upgrade;
 	__u32 chunked;
+	__u32 part; /* tls: the hello is not all there, but its name is */
+	__u32 zero;
 	__u64 body;
 	__u64 hash; /* of the name */
 	struct judged_learn learn[SP_RRS_MAX];
@@ -147,6 +149,27 @@ SP_INLINE int judge_hello(struct judge_work *w, const struct sp_stream *in)
 	return sp_text_name(in, &w->name, w->tls.sni, w->tls.sni_len);
 }
 
+/* As tls_judge() of a hello that is not all there: a reason, or SP_MORE, whether it has the name.
+ */
+SP_INLINE int judge_part(struct judge_work *w)
+{
+	const struct sp_stream *in = w->tls.off ? &w->stream : &w->joined;
+	int r;
+
+	if (!w->tls.once)
+		return SP_MORE;
+	r = sp_tls_part(in, &w->tls);
+	if (r == SP_DONE) {
+		r = sp_text_name(in, &w->name, w->tls.sni, w->tls.sni_len);
+		w->out.part = r == SP_DONE;
+	}
+	if (r < 0)
+		return r;
+	if (w->out.part)
+		judge_name(w);
+	return SP_MORE;
+}
+
 SP_STEP int judge_tls(struct judge_work *w)
 {
 	int r;
@@ -161,6 +184,8 @@ SP_STEP int judge_tls(struct judge_work *w)
 		if (r == SP_DONE)
 			r = judge_hello(w, &w->joined);
 	}
+	if (r == SP_MORE)
+		r = judge_part(w);
 	w->out.verdict = r;
 	if (r == SP_DONE)
 		judge_name(w);
@@ -206,8 +231,7 @@ SP_STEP int judge_other(struct judge_work *w)
 	if (!w)
 		return 0;
 	first = w->stream.len ? sp_get8(&w->stream, 0) : 0;
-	if (first >= SP_TLS_CCS && first <= SP_TLS_HANDSHAKE &&
-	    (w->stream.len == 1 || sp_get8(&w->stream, 1) <= 15)) {
+	if (first >= SP_TLS_CCS && first <= SP_TLS_HANDSHAKE) {
 		r = sp_tls_start(&w->stream, &w->tls);
 		if (r == SP_BAD(TLS_NOT_TLS))
 			r = SP_HTTP_OTHER;

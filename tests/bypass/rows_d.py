@@ -266,17 +266,18 @@ def record_case(name, what, make, allow=True, row="D2"):
     case(row, name, what, make, allow=allow)
 
 
-record_case("two", "a ClientHello over two records", lambda t: [h.records(whole(t), 30, 400)])
-record_case("tiny", "a ClientHello over records of one byte", lambda t: [h.records(whole(t), 1)])
-record_case("header", "a record that ends within the handshake header", lambda t: [h.records(whole(t), 2, 999)])
+record_case("two", "a ClientHello over two records", lambda t: [h.records(whole(t), 200, 400)])
+# the name must lie in the first record
+record_case("tiny", "a ClientHello over records of one byte", lambda t: [h.records(hello(OURS, t.marker), 1)], allow=False)
+record_case("header", "a record that ends within the handshake header", lambda t: [h.records(hello(OURS, t.marker), 2, 999)], allow=False)
 record_case("in-name", "a record that ends within the name",
-            lambda t: [h.records(whole(t), whole(t).index(b"cdn.test"), 999)])
+            lambda t: [h.records(hello(OURS, t.marker), hello(OURS, t.marker).index(b"cdn.test"), 999)], allow=False)
 record_case("and-segments", "a ClientHello over records of 7 bytes and segments of 50",
-            lambda t: h.every(h.records(whole(t), 7), 50))
+            lambda t: h.every(h.records(hello(OURS, t.marker), 7), 50), allow=False)
 record_case("segments-across", "each record's header in two segments",
-            lambda t: h.every(h.records(whole(t), 95), 97))
+            lambda t: h.every(h.records(whole(t), 150), 152))
 record_case("odd-version", "records of versions 3.0 and 3.255",
-            lambda t: [record(whole(t)[:40], version=0x0300) + record(whole(t)[40:], version=0x03ff)])
+            lambda t: [record(whole(t)[:150], version=0x0300) + record(whole(t)[150:], version=0x03ff)])
 record_case("zero-first", "an empty record, then a ClientHello", lambda t: [record(b"") + record(hello(OURS, t.marker))],
             allow=False)
 record_case("zero-between", "an empty record between two pieces",
@@ -321,7 +322,9 @@ record_case("post-quantum-after", "a ClientHello of over 1,500 bytes, the name b
 record_case("16k", "a ClientHello of 16 KB",
             lambda t: [record(whole(t, before=[h.extension(h.PADDING, b"\0" * 15500)]))], row="D3")
 record_case("records-16k", "a ClientHello of 16 KB over records of 1,000 bytes",
-            lambda t: [h.records(whole(t, before=[h.extension(h.PADDING, b"\0" * 15500)]), 1000)], row="D3")
+            lambda t: [h.records(whole(t, after=[h.extension(h.PADDING, b"\0" * 15500)]), 1000)], row="D3")
+record_case("records-16k-name-last", "a ClientHello of 16 KB over records of 1,000 bytes, the name in the last",
+            lambda t: [h.records(hello(OURS, t.marker, before=[h.extension(h.PADDING, b"\0" * 15500)]), 1000)], allow=False, row="D3")
 record_case("over", "a ClientHello of more than the bound, the name behind it",
             lambda t: [h.records(hello(OURS, t.marker, before=[h.extension(h.PADDING, b"\0" * 17000)]), 16000)],
             allow=False, row="D3")
@@ -498,11 +501,33 @@ lenient_hello("alert-cut", "a warning, cut, before the ClientHello", lambda t: h
 lenient_hello("alerts", "30 warnings before the ClientHello", lambda t: [ALERT * 30 + record(whole(t))])
 lenient_hello("alert-long", "a warning of 40 bytes (GnuTLS reads two)",
               lambda t: [record(b"\1\x5a" + b"x" * 38, h.ALERT) + record(whole(t))])
-lenient_hello("alert-records", "a warning, and the ClientHello over records", lambda t: [ALERT + h.records(whole(t), 30)])
+lenient_hello("alert-records", "a warning, and the ClientHello over records", lambda t: [ALERT + h.records(whole(t), 150)])
 lenient_hello("ccs", "ChangeCipherSpec before the ClientHello", lambda t: [record(b"\1", h.CCS) + record(whole(t))])
-for major in (0, 2, 4, 15):
-    lenient_hello(f"major-{major}", f"a record of version {major}.1 (Go)",
+for major in (0, 2, 4, 15, 16, 255):
+    lenient_hello(f"major-{major}", f"a record of version {major}.1 (Go, JSSE)",
                   lambda t, major=major: [record(whole(t), version=major << 8 | 1)])
+lenient_hello("alert-major-16", "a warning of version 16.0 before the ClientHello (JSSE)",
+              lambda t: [record(b"\1\x5a", h.ALERT, version=0x1000) + record(whole(t))])
+lenient_hello("unfinished", "a ClientHello without its last bytes (HAProxy does not wait for them)",
+              lambda t: [record(hello(who(t), before=[h.extension(0xfafa, t.marker)]))[:-4]])
+lenient_hello("unfinished-records", "the same over records",
+              lambda t: [h.records(hello(who(t), before=[h.extension(0xfafa, t.marker)]), 150)[:-4]])
+
+
+def two_readings(t):
+    """The name of the one who joins records is allowed; who does not (HAProxy) reads another, across their headers."""
+    inside = h.extension(0xfafb, bytes(60))
+    data = hello(OURS, t.marker, before=[h.extension(0xfafa, bytes(5))], after=[inside])
+    at_name = data.index(h.server_name(OURS))
+    trap = h.server_name(THEIRS)
+    # the first record ends in the extension before the name, whose length counts the header for whoever reads on
+    data = data.replace(bytes(60), trap + bytes(60 - len(trap)))
+    return [record(data[:at_name - 5]) + record(data[at_name - 5:])]
+
+
+for ports in ({"port": 8443}, {"policy": "verify"}, {}):
+    case("D14", "two-readings" + "".join(f"-{value}" for value in ports.values()),
+         "a ClientHello over records whose name is not in the first (HAProxy does not join them)", two_readings, allow=False, **ports)
 case("D14", "alert-v6", "a warning before the ClientHello, over IPv6, on another port",
      lambda t: [ALERT + record(whole(t))], port=8443, host=CDN6)
 case("D14", "http-verify", "HTTP on port 443, under \"sni\": \"verify\"", lambda t: [post(who(t), t.marker)], policy="verify")
@@ -532,6 +557,9 @@ for label, what, text in (
         ("long", "a target of 8,000 bytes", "GET /" + "t" * 8000 + " HTTP/1.1"),
         ("too-long", "a target of 40,000 bytes (Go)", "GET /" + "t" * 40000 + " HTTP/1.1"),
         ("absolute", "absolute-form", f"GET http://{THEIRS}/ HTTP/1.1"), ("absolute-09", "absolute-form without version (nginx)", f"GET http://{THEIRS}/"),
+        ("high", "a method of bytes over 127 (Apache, if told so)", "\x80GET / HTTP/1.1"), ("bom", "behind a byte order mark", "\xef\xbb\xbfGET / HTTP/1.1"),
+        ("proxied-unknown", "behind a header of the PROXY protocol of 400 bytes (nginx)", "PROXY UNKNOWN " + "x" * 400 + "\r\nGET / HTTP/1.1"),
+        ("proxied-lf", "behind one with a LF in it (nginx)", "PROXY UNKNOWN\nx y\r\nGET / HTTP/1.1"),
         ("proxied", "behind a header of the PROXY protocol", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1")):
     lenient_head(label, what, headed(text))
 lenient_head("lf", "lines that end with LF alone", headed("GET / HTTP/1.1", "\n"))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Servers of Go: each says which name it read from which port of the client's.
+// Servers of Go. That of TLS says which name it read from which port of the client's, that of HTTP answers with it.
 package main
 
 import (
@@ -13,23 +13,20 @@ import (
 	"os"
 )
 
-func say(kind string, address string, name string) {
-	_, port, _ := net.SplitHostPort(address)
-	fmt.Printf("%s %s %q\n", kind, port, name)
-}
-
 func main() {
 	log.SetOutput(io.Discard)
-	certificate, err := tls.LoadX509KeyPair(os.Args[1], os.Args[2])
+	certificate, err := tls.LoadX509KeyPair(os.Args[3], os.Args[4])
 	if err != nil {
 		os.Exit(1)
 	}
-	secure, _ := net.Listen("tcp", "127.0.0.1:0")
-	plain, _ := net.Listen("tcp", "127.0.0.1:0")
-	say("go-tls-listens", secure.Addr().String(), "")
-	say("go-http-listens", plain.Addr().String(), "")
-	go http.Serve(plain, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		say("go-http", r.RemoteAddr, r.Host+" "+r.RequestURI)
+	secure, err := net.Listen("tcp", os.Args[1])
+	if err != nil {
+		os.Exit(1)
+	}
+	go http.ListenAndServe(os.Args[2], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said := fmt.Sprintf("said:%q", r.Host+" "+r.RequestURI)
+		w.Header().Set("X-Said", said) // HEAD has no body
+		fmt.Fprintln(w, said)
 	}))
 	for {
 		connection, err := secure.Accept()
@@ -39,7 +36,8 @@ func main() {
 		go func() {
 			config := &tls.Config{Certificates: []tls.Certificate{certificate},
 				GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-					say("go-tls", hello.Conn.RemoteAddr().String(), hello.ServerName)
+					_, port, _ := net.SplitHostPort(hello.Conn.RemoteAddr().String())
+					fmt.Printf("go-tls %s %q\n", port, hello.ServerName)
 					return nil, nil
 				}}
 			tls.Server(connection, config).Handshake()

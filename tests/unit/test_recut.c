@@ -244,6 +244,7 @@ static struct outcome send_whole(const struct stream *s, uint32_t len)
 struct expected {
 	struct outcome whole;
 	uint32_t least; /* bytes that may leave at most: one less than it takes to be denied */
+	uint32_t early; /* why that many and one are: a name may be denied before the rest is bad */
 };
 
 static unsigned int wrong;
@@ -266,6 +267,7 @@ static struct expected expect(const struct stream *s)
 
 	if (e.whole.verdict == STUCK || e.whole.out != (e.whole.verdict == PASSED ? s->len : 0))
 		complain(s, "whole", 0, 0, &e, &e.whole);
+	e.early = e.whole.reason;
 	if (e.whole.verdict != DENIED)
 		return e;
 	while (high - low > 1) {
@@ -277,6 +279,7 @@ static struct expected expect(const struct stream *s)
 			low = mid;
 	}
 	e.least = low;
+	e.early = send_whole(s, high).reason;
 	return e;
 }
 
@@ -289,7 +292,8 @@ static void same(const struct stream *s, const struct expected *e, const struct 
 	if ((how & ACKED) && (flow()->flags & SP_FLOW_SECOND) && e->whole.verdict == PASSED &&
 	    o.verdict == DENIED && o.out == a)
 		return;
-	if (o.verdict != e->whole.verdict || o.reason != e->whole.reason || o.out > e->least)
+	if (o.verdict != e->whole.verdict || o.out > e->least ||
+	    (o.reason != e->whole.reason && o.reason != e->early))
 		complain(s, what, a, b, e, &o);
 }
 
@@ -525,6 +529,30 @@ static uint32_t put_record(uint8_t *to, const uint8_t *bytes, uint32_t len)
 
 static unsigned long refragmented;
 
+/* How much of a message the first record must hold: a hello up to its server name, or all of it. */
+static uint32_t name_end(const uint8_t *m, uint32_t n)
+{
+	uint32_t off = 38;
+
+	if (m[0] != 1)
+		return 0;
+	for (int i = 0; i < 3 && off + 2 < n; i++)
+		off += i == 1 ? 2 + (m[off] << 8 | m[off + 1]) : 1 + m[off];
+	for (off += 2; off + 4 <= n; off += 4 + (m[off + 2] << 8 | m[off + 3]))
+		if (m[off] == 0 && m[off + 1] == 0)
+			return off + 4 + (m[off + 2] << 8 | m[off + 3]);
+	return n;
+}
+
+/* As the whole was judged; or, where the name is not in the first record, denied for that. */
+static bool same_or_late(const struct outcome *o, const struct expected *e, bool late)
+{
+	if (late && o->verdict == DENIED && o->reason == SP_REASON_TLS_SNI_MALFORMED)
+		return true;
+	return (!late || o->verdict == DENIED) && o->verdict == e->whole.verdict &&
+	       o->reason == e->whole.reason;
+}
+
 /* The message of a hello in other records: two of every size, and as many as there are bytes. */
 static void cut_into_records(const struct stream *s, const struct expected *e)
 {
@@ -534,13 +562,16 @@ static void cut_into_records(const struct stream *s, const struct expected *e)
 	uint32_t n = message_of(s, message);
 
 	/* another message with other lengths would be judged; a record has its bounds */
+	uint32_t end = name_end(message, n);
+
 	if (n < 2 || n > 16384 || n + 10 > SP_STREAM_MAX || e->whole.verdict == STUCK)
 		return;
 	t.bytes = again;
-	/* only the message is cut: what stood behind it is not there */
-	if (e->whole.reason == SP_REASON_TLS_SECOND) {
+	/* only the message is cut: what stood behind it is not there, nor its own records */
+	if (e->whole.reason == SP_REASON_TLS_SECOND ||
+	    e->whole.reason == SP_REASON_TLS_SNI_MALFORMED) {
 		t.len = put_record(again, message, n);
-		alone.whole = send_whole(&t, t.len);
+		alone = expect(&t);
 		e = &alone;
 	}
 	for (uint32_t k = 1; k<n; k += n> LONG ? 31 : 1) {
@@ -550,10 +581,12 @@ static void cut_into_records(const struct stream *s, const struct expected *e)
 
 		t.len = first + put_record(again + first, message + k, n - k);
 		o = send_whole(&t, t.len);
-		last.least = t.len - (e->whole.verdict == DENIED);
 		refragmented++;
-		if (o.verdict != e->whole.verdict || o.reason != e->whole.reason)
+		if (!same_or_late(&o, e, k < end))
 			complain(&t, "records cut at", k, 0, e, &o);
+		last.whole = o;
+		last.early = e->early;
+		last.least = t.len - (o.verdict == DENIED);
 		if (n > LONG)
 			continue;
 		SAME(&t, &last, 0, "records and segments cut at", k, 0, {0, first},
@@ -569,7 +602,7 @@ static void cut_into_records(const struct stream *s, const struct expected *e)
 	struct expected f = expect(&t);
 
 	refragmented++;
-	if (f.whole.verdict != e->whole.verdict || f.whole.reason != e->whole.reason)
+	if (!same_or_late(&f.whole, e, 1 < end))
 		complain(&t, "one-byte records", 0, 0, e, &f.whole);
 	cut_even(&t, &f, 1400);
 	if (effort.brief)

@@ -1018,6 +1018,7 @@ def tls_records():
     base = [sni(HOST)] + BASIC
     whole = handshake(body(base))
     one = record(whole)
+    name_end = whole.index(HOST.encode()) + len(HOST)  # the name must lie in the first record
 
     # not TLS at all
     for token, data in (("http", b"GET / HTTP/1.1\r\nHost: api.github.com\r\n\r\n"),
@@ -1031,7 +1032,7 @@ def tls_records():
                         ("alert-version-2", record(b"\1\x5a\0", 21, version=0x0200) + one),
                         ("application-data", record(noise("app", 64), 23, 0x0303)),
                         ("heartbeat", record(b"\1" + u16(16) + bytes(32), 24)),
-                        ("version-major-16", record(whole, version=0x1000)),
+                        ("version-major-16-empty", record(b"", version=0x1000) + one),
                         ("dtls", bytes.fromhex("16feff0000000000000000") + vec16(whole)),
                         ("server-hello", record(handshake(body(base), 2))),
                         ("hello-request", record(handshake(b"", 0)) + one),
@@ -1041,16 +1042,17 @@ def tls_records():
     for token, front in (("alert", record(b"\1\x5a", 21)), ("alert-fatal", record(b"\2\x28", 21)),
                          ("alert-long", record(bytes(40), 21)), ("alert-empty", record(b"", 21)),
                          ("alert-version-2", record(b"\1\0", 21, version=0x0200)),
+                         ("alert-version-16", record(b"\1\0", 21, version=0x1000)),
                          ("alerts-64", record(b"\1\x5a", 21) * 63), ("ccs", record(b"\1", 20)),
                          ("ccs-alert", record(b"\1", 20) + record(b"\1\0", 21))):
         tls_ok("front-" + token, front + one)
-        tls_ok("front-%s-records" % token, front + records(whole, 50))
+        tls_ok("front-%s-records" % token, front + records(whole, name_end))
         tls_more("front-%s-cut" % token, front + one[:-1])
     tls_more("front-alert-alone", record(b"\1\x5a", 21))
     tls_bad("front-alerts-65", record(b"\1\x5a", 21) * 64 + one, "tls_too_long")
     tls_bad("front-alert-no-sni", record(b"\1\x5a", 21) + record(handshake(body(BASIC))), "tls_no_sni")
     tls_bad("front-alert-server-hello", record(b"\1\x5a", 21) + record(handshake(body(base), 2)), "tls_not_tls")
-    for major in (0, 2, 4, 15):
+    for major in (0, 2, 4, 15, 16, 255):
         tls_ok("version-%d-0" % major, record(whole, version=major << 8))
     for minor in (0, 2, 3, 4, 255):
         tls_ok("version-3-%d" % minor, record(whole, version=0x0300 | minor))
@@ -1074,7 +1076,7 @@ def tls_records():
     # the record is one byte short: what follows is taken for the next record
     tls_bad("record-length-minus-1", record(whole, length=len(whole) - 1) + bytes(16),
             "tls_malformed")
-    tls_more("handshake-length-plus-1", record(handshake(body(base), length=len(whole) - 4 + 1)))
+    tls_bad("handshake-length-plus-1", record(handshake(body(base), length=len(whole) - 4 + 1)), "tls_malformed")
     tls_bad("handshake-length-minus-1", record(handshake(body(base), length=len(whole) - 4 - 1)),
             "tls_malformed")
     tls_bad("handshake-length-0", record(handshake(body(base), length=0)), "tls_malformed")
@@ -1083,45 +1085,64 @@ def tls_records():
             "tls_malformed")
 
     # spread over records
-    for size in (1, 2, 3, 4, 5, 6, 7, 16, 37, 38, 39, 63, 64, 65, 100, 128, 129, len(whole) - 1):
-        tls_ok("records-of-%d" % size, records(whole, size))
+    for size in (1, 2, 3, 4, 5, 6, 7, 16, 37, 38, 39, 63, 64, 65, name_end - 1, name_end, 100, 128, 129, len(whole) - 1):
+        if size >= name_end:
+            tls_ok("records-of-%d" % size, records(whole, size))
+        else:
+            tls_bad("records-of-%d" % size, records(whole, size), "tls_sni_malformed")
     big = base64.b64decode(CAPTURED["openssl"])[5:]
-    tls_ok("records-openssl-of-32", records(big, 32))
-    tls_ok("records-chrome-of-512", records(chrome(HOST)[5:], 512), ech=True)
-    tls_ok("records-chrome-of-1", records(chrome(HOST)[5:], 1), ech=True)
-    tls_ok("records-1-then-rest", record(whole[:1]) + record(whole[1:]))
-    tls_ok("records-3-then-rest", record(whole[:3]) + record(whole[3:]))
-    tls_ok("records-4-then-rest", record(whole[:4]) + record(whole[4:]))
+    tls_bad("records-openssl-of-32", records(big, 32), "tls_sni_malformed")
+    tls_ok("records-openssl-of-200", records(big, 200))
+    tls_bad("records-chrome-of-512", records(chrome(HOST)[5:], 512), "tls_sni_malformed")
+    tls_ok("records-chrome-of-1700", records(chrome(HOST)[5:], 1700), ech=True)
+    tls_bad("records-chrome-of-1", records(chrome(HOST)[5:], 1), "tls_sni_malformed")
+    tls_bad("records-1-then-rest", record(whole[:1]) + record(whole[1:]), "tls_sni_malformed")
+    tls_bad("records-3-then-rest", record(whole[:3]) + record(whole[3:]), "tls_sni_malformed")
+    tls_bad("records-4-then-rest", record(whole[:4]) + record(whole[4:]), "tls_sni_malformed")
     for i, token in ((whole.index(b"api.github"), "before-name"),
                      (whole.index(b"api.github") + 5, "in-name"),
                      (whole.index(b"api.github") - 1, "in-name-length")):
-        tls_ok("records-split-" + token, record(whole[:i]) + record(whole[i:]))
-    tls_ok("records-versions-differ", record(whole[:50]) + record(whole[50:], version=0x0303))
-    tls_ok("records-bytes-behind", record(whole[:50]) + record(whole[50:] + noise("behind", 70)) +
+        tls_bad("records-split-" + token, record(whole[:i]) + record(whole[i:]), "tls_sni_malformed")
+    tls_ok("records-versions-differ", record(whole[:name_end]) + record(whole[name_end:], version=0x0303))
+    tls_ok("records-bytes-behind", record(whole[:name_end]) + record(whole[name_end:] + noise("behind", 70)) +
            record(b"\1", 20))
-    tls_ok("records-last-not-whole", record(whole[:50]) + record(whole[50:] + bytes(50))[:-50])
-    tls_bad("records-zero-between", record(whole[:50]) + record(b"") + record(whole[50:]),
+    tls_ok("records-last-not-whole", record(whole[:name_end]) + record(whole[name_end:] + bytes(50))[:-50])
+    tls_bad("records-zero-between", record(whole[:name_end]) + record(b"") + record(whole[name_end:]),
             "tls_malformed")
-    tls_bad("records-zero-many", record(whole[:50]) + record(b"") * 300 + record(whole[50:]),
+    tls_bad("records-zero-many", record(whole[:name_end]) + record(b"") * 300 + record(whole[name_end:]),
             "tls_malformed")
     tls_bad("records-zero-after-first-byte", record(whole[:1]) + record(b"") + record(whole[1:]),
             "tls_malformed")
-    tls_bad("records-ccs-between", record(whole[:50]) + record(b"\1", 20) + record(whole[50:]),
+    tls_bad("records-ccs-between", record(whole[:name_end]) + record(b"\1", 20) + record(whole[name_end:]),
             "tls_malformed")
-    tls_bad("records-alert-between", record(whole[:50]) + record(b"\1\0", 21) + record(whole[50:]),
+    tls_bad("records-alert-between", record(whole[:name_end]) + record(b"\1\0", 21) + record(whole[name_end:]),
             "tls_malformed")
-    tls_bad("records-data-between", record(whole[:50]) + record(b"x" * 9, 23) + record(whole[50:]),
+    tls_bad("records-data-between", record(whole[:name_end]) + record(b"x" * 9, 23) + record(whole[name_end:]),
             "tls_malformed")
-    tls_bad("records-second-major-2", record(whole[:50]) + record(whole[50:], version=0x0201),
+    tls_bad("records-second-major-2", record(whole[:name_end]) + record(whole[name_end:], version=0x0201),
             "tls_malformed")
-    tls_bad("records-second-length-16385", record(whole[:50]) + record(whole[50:], length=16385),
+    tls_bad("records-second-length-16385", record(whole[:name_end]) + record(whole[name_end:], length=16385),
             "tls_malformed")
     tls_bad("records-not-hello", record(b"\2") + record(whole[1:]), "tls_not_tls")
-    tls_bad("records-sni-malformed", records(handshake(body([sni(HOST), sni(HOST)])), 40),
+    tls_bad("records-sni-malformed", records(handshake(body([sni(HOST), sni(HOST)])), name_end),
             "tls_sni_malformed")
-    tls_bad("records-no-sni", records(handshake(body(BASIC)), 40), "tls_no_sni")
-    tls_bad("records-name-bad", records(handshake(body([sni(b"a\0b.com")])), 40), "name_bad")
-    tls_bad("records-body-malformed", records(handshake(body(base) + b"\0"), 40), "tls_malformed")
+    tls_bad("records-no-sni", records(handshake(body(BASIC)), 40), "tls_sni_malformed")
+    tls_bad("records-name-bad", records(handshake(body([sni(b"a\0b.com")] + BASIC)), name_end), "name_bad")
+    tls_bad("records-body-malformed", records(handshake(body(base) + b"\0"), name_end), "tls_malformed")
+
+    # who does not join records reads evil.com, across the header of the second
+    inside = sni("evil.com")
+    trap = ext(0x1234, bytes(40) + inside[:4])
+    tls_bad("records-two-readings", records(handshake(body([trap, sni(HOST)])), len(handshake(body([trap, sni(HOST)]))) - 20),
+            "tls_sni_malformed")
+    tls_bad("records-no-extensions", records(handshake(body(None)), 40), "tls_sni_malformed")
+    # the verdict on a name does not wait for the rest: there are readers that do not
+    for n in (name_end, name_end + 1, len(whole) - 4, len(whole) - 1):
+        tls_bad("cut-name-bad-%d" % n, record(handshake(body([sni("a b.com")] + BASIC)))[:n + 5], "name_bad")
+        tls_more("cut-name-%d" % n, one[:n + 5])
+    tls_bad("cut-sni-malformed", record(handshake(body([ext(0, vec16(b"\1\0\1a"))] + BASIC)))[:-1], "tls_sni_malformed")
+    tls_bad("cut-records-late-name", record(whole[:name_end - 1]) + record(whole[name_end - 1:])[:6], "tls_sni_malformed")
+    tls_more("cut-records", record(whole[:name_end]) + record(whole[name_end:])[:-1])
 
     # how much can be looked at: SP_STREAM_MAX bytes of the stream, record headers included
     tls_ok("long-two-records", records(handshake(padded_body(16500)), 16384))
@@ -1132,9 +1153,8 @@ def tls_records():
     tls_bad("long-stream-max-plus-1", records(handshake(padded_body(STREAM_MAX - 9)),
                                               16384)[:STREAM_MAX], "tls_too_long")
     # 3,000 bytes in records of one byte are 18,000 bytes of stream
-    tls_bad("long-one-byte-records", records(handshake(padded_body(3000)), 1)[:STREAM_MAX],
-            "tls_too_long")
-    tls_ok("long-one-byte-records-fit", records(handshake(padded_body(STREAM_MAX // 6)), 1))
+    tls_bad("long-one-byte-records", records(handshake(padded_body(3000)), 1)[:4000],
+            "tls_sni_malformed")
     # said by the handshake length, long before the bytes are there
     for length in (STREAM_MAX, 65535, 65536, 0xffffff):
         tls_bad("long-handshake-%d" % length,
@@ -1144,7 +1164,7 @@ def tls_records():
     tls_bad("long-handshake-in-records", records(handshake(body(base), length=20000), 3),
             "tls_too_long")
 
-    # incomplete: never an answer before the whole hello is there
+    # incomplete: never a right answer before the whole hello is there
     for n, token in ((0, "empty"), (1, "1"), (2, "2"), (3, "3"), (4, "4"), (5, "record-header"),
                      (6, "handshake-type"), (8, "in-handshake-length"), (9, "handshake-header"),
                      (43, "random"), (100, "100"), (len(one) - 1, "minus-1")):
@@ -1158,7 +1178,7 @@ def tls_records():
     tls_more("cut-records-first-1-byte", record(whole[:1]))
     tls_more("cut-records-in-second-header", record(whole[:50]) + record(whole[50:])[:3])
     tls_more("cut-records-second-header", record(whole[:50]) + record(whole[50:])[:5])
-    tls_more("cut-records-minus-1", records(whole, 50)[:-1])
+    tls_more("cut-records-minus-1", records(whole, name_end)[:-1])
 
 
 # ---- HTTP --------------------------------------------------------------------------------------
@@ -1609,7 +1629,7 @@ def other_clients():
             ("rtsp-describe", b"DESCRIBE rtsp://cam.example.com:554/1 RTSP/1.0\r\nCSeq: 2\r\nAccept: application/sdp\r\n\r\n"),
             ("sip", b"REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.2:5060\r\n\r\n"),
             ("icap", b"OPTIONS icap://icap.example.com/avscan ICAP/1.0\r\nHost: icap.example.com\r\n\r\n"),
-            ("telnet", b"\xff\xfb\x1f\xff\xfb\x20"), ("telnet-text", b"hello\n"),
+            ("telnet-text", b"hello\n"),
             ("smb", bytes.fromhex("0000002fff534d4272000000001841") + bytes(36)),
             ("socks4", b"\4\1\0P\1\2\3\4\0"), ("socks5", b"\5\2\0\1"),
             ("irc", b"NICK somebody\r\nUSER somebody 0 * :Some Body\r\n"), ("irc-cap", b"CAP LS 302\r\n"),
@@ -1639,7 +1659,7 @@ def other_clients():
                        ("cut-empty", b""), ("gdb", b"+$qSupported:multiprocess+#c6"), ("tls-one-byte", b"\x16"),
                        ("cut-blank", b"\r\n"), ("cut-http", b"GET / HTTP/1.1"),
                        ("cut-preface", b"PRI * HTTP/2.0\r\n\r\nS"), ("redis-get", b"GET key\r\n"),
-                       ("rtsp-cut", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nUser-"), ("letters", b"A" * 5000),
+                       ("rtsp-cut", b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nUser-"), ("letters", b"A" * 5000), ("telnet", b"\xff\xfb\x1f\xff\xfb\x20"),
                        ("proxy-cut", b"PROXY TCP4 198.18.0.1 198.18."), ("proxy2-cut", b"\r\n\r\n\0\r\nQUI"),
                        ("proxy2-cut-addresses", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(11))):
         other(name, data, "more")
@@ -1649,7 +1669,11 @@ def other_clients():
     two = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)
     other("proxy2", two + request("Host: " + HOST), "proxy", head=len(two))
     other("proxy2-local", two[:12] + b"\x20\0\0\0", "proxy", head=16)
-    other("proxy-long", b"PROXY " + b"x" * 110 + b"\r\n")
+    for name, line in (("proxy-long", b"PROXY " + b"x" * 110 + b"\r\n"), ("proxy-unknown", b"PROXY UNKNOWN\r\n"),
+                       ("proxy-unknown-4000", b"PROXY UNKNOWN " + b"x" * 4000 + b"\r\n")):
+        other(name, line + request("Host: " + HOST), "proxy", head=len(line))
+    # nginx goes on to a CR LF
+    other("proxy-lf", b"PROXY UNKNOWN\nx\r\n" + request("Host: evil.com"), "bad", reason="http_malformed")
 
 
 def other_http():
@@ -1665,7 +1689,8 @@ def other_http():
             ("lf-first", b"\n\n\nGET / HTTP/1.1"), ("cr-first", b"\rGET / HTTP/1.1"), ("nul", b"GET /\0 HTTP/1.1"),
             ("control", b"GET /\1\2 HTTP/1.1"), ("absolute", b"GET http://evil.com/ HTTP/1.1"), ("connect", b"CONNECT evil.com:443 HTTP/1.1"),
             ("long-target", b"GET /" + b"t" * 9000 + b" HTTP/1.1"), ("words", b"GET / a b HTTP/1.1"), ("behind", b"GET / HTTP/1.1 x"),
-            ("high", b"GET /\xe4\xf6 HTTP/1.1"), ("pri", b"PRI * HTTP/1.1"), ("slash", b"GET //HTTP/1.1")):
+            ("high", b"GET /\xe4\xf6 HTTP/1.1"), ("pri", b"PRI * HTTP/1.1"), ("slash", b"GET //HTTP/1.1"),
+            ("first-high", b"\x80GET / HTTP/1.1"), ("first-bom", b"\xef\xbb\xbfGET / HTTP/1.1"), ("method-high", b"G\xc3\xa9T / HTTP/1.1")):
         other("http-" + name, line + evil, "http")
     other("http-lf", b"GET / HTTP/1.1\nHost: evil.com\n\n", "http")
     other("http-cr", b"GET / HTTP/1.1\rHost: evil.com\r\r", "http")
@@ -1696,7 +1721,12 @@ def other_tls():
     other("tls-ccs", record(b"\1", 20) + one, "tls")
     other("tls-major-2", record(handshake(body(base)), version=0x0200), "tls")
     other("gdb-later", b"+$qSupported:multiprocess+;swbreak+;hwbreak+;qRelocInsn+;fork-events+;vfork-events+#c9")
-    other("tls-major-16", record(handshake(body(base)), version=0x1000))
+    other("tls-major-16", record(handshake(body(base)), version=0x1000), "tls")
+    other("tls-alert-major-16", record(b"\1\x5a", 21, version=0x1000) + one, "tls")
+    other("tls-major-16-other", b"\x16\x20\0\0\x10\2abcdefgh")
+    other("tls-major-16-empty", b"\x16\x20\0\0\0\0\0\0\1")
+    other("high-first", b"\xc3\x84rger\r\n")
+    other("high-binary", b"\xde\xad\xbe\xef\xfe\xff\0\1")
     other("sslv2", bytes.fromhex("802e0103010015000000100100800300800700c0") + bytes(28))
     other("dtls", bytes.fromhex("16feff0000000000000000") + vec16(handshake(body(base))))
 
