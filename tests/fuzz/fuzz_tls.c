@@ -4,62 +4,89 @@
 
 static struct ref_work work;
 
-/* The hello's body, header included: SP_DONE with *sni, *len and *ech, or a reason. */
-static int hello(const uint8_t *p, size_t size, const uint8_t **sni, size_t *len, bool *ech)
+/* A hello of `size` bytes, header included, `have` of them there and `once` in the first record. */
+struct message {
+	const uint8_t *p;
+	size_t size, have, once;
+	const uint8_t *sni;
+	size_t len;
+	bool ech;
+};
+
+/* SP_DONE: it is there up to `to`; SP_MORE: not yet; or a reason. */
+static int there(const struct message *m, size_t to)
 {
+	if (to > m->size)
+		return SP_BAD(TLS_MALFORMED);
+	if (!m->sni && to > m->once && m->have > m->once)
+		return SP_BAD(TLS_SNI_MALFORMED);
+	return to <= m->have ? SP_DONE : SP_MORE;
+}
+
+#define NEED(to)                                                                                   \
+	do {                                                                                       \
+		int r_ = there(m, to);                                                             \
+		if (r_ != SP_DONE)                                                                 \
+			return r_;                                                                 \
+	} while (0)
+
+/* SP_DONE with m->sni, len and ech; SP_MORE; or a reason. */
+static int hello(struct message *m)
+{
+	const uint8_t *p = m->p;
 	size_t at = 4 + 2 + 32, n, count = 0;
 
-	*sni = NULL;
-	if (at >= size || p[at] > 32)
+	m->sni = NULL;
+	NEED(at + 1);
+	if (p[at] > 32)
 		return SP_BAD(TLS_MALFORMED);
 	at += 1 + p[at];
-	if (at + 2 > size)
-		return SP_BAD(TLS_MALFORMED);
+	NEED(at + 2);
 	n = ref16(p + at);
 	if (n == 0 || n % 2)
 		return SP_BAD(TLS_MALFORMED);
 	at += 2 + n;
-	if (at >= size || p[at] == 0)
+	NEED(at + 1);
+	if (p[at] == 0)
 		return SP_BAD(TLS_MALFORMED);
 	at += 1 + p[at];
-	if (at == size)
-		return SP_BAD(TLS_NO_SNI);
-	if (at + 2 > size || at + 2 + ref16(p + at) != size)
+	if (at == m->size)
+		return m->size > m->once ? SP_BAD(TLS_SNI_MALFORMED) : SP_BAD(TLS_NO_SNI);
+	NEED(at + 2);
+	if (at + 2 + ref16(p + at) != m->size)
 		return SP_BAD(TLS_MALFORMED);
-	for (at += 2; at < size; at += 4 + n) {
-		if (at + 4 > size)
-			return SP_BAD(TLS_MALFORMED);
+	for (at += 2; at < m->size; at += 4 + n) {
+		NEED(at + 4);
 		n = ref16(p + at + 2);
-		if (at + 4 + n > size)
-			return SP_BAD(TLS_MALFORMED);
+		NEED(at + 4 + n);
 		if (ref16(p + at) == 0) {
 			const uint8_t *e = p + at + 4;
 
-			if (*sni || n < 6 || ref16(e) + 2 != n || e[2] != 0 ||
+			if (m->sni || n < 6 || ref16(e) + 2 != n || e[2] != 0 ||
 			    ref16(e + 3) + 5 != n)
 				return SP_BAD(TLS_SNI_MALFORMED);
-			*sni = e + 5;
-			*len = n - 5;
+			m->sni = e + 5;
+			m->len = n - 5;
 		}
 		if (ref16(p + at) == 0xfe0d)
-			*ech = true;
+			m->ech = true;
 		if (++count > 96)
 			return SP_BAD(TLS_TOO_LONG);
 	}
-	return *sni ? SP_DONE : SP_BAD(TLS_NO_SNI);
+	if (m->sni)
+		return SP_DONE;
+	return m->size > m->once ? SP_BAD(TLS_SNI_MALFORMED) : SP_BAD(TLS_NO_SNI);
 }
 
 static int reference(const uint8_t *p, size_t size, struct ref_name *name, bool *ech)
 {
 	static uint8_t joined[SP_STREAM_MAX];
-	size_t at = 0, have = 0, n, take, len = 0, first, front = 0;
-	const uint8_t *sni;
+	size_t at = 0, n, take, first, front = 0, have = 0;
+	struct message m = {.p = joined};
 	int r;
 
 	/* alerts and ChangeCipherSpec before the hello are read over */
 	while (at < size && (p[at] == 21 || p[at] == 20)) {
-		if (at + 1 < size && p[at + 1] > 15)
-			return SP_BAD(TLS_NOT_TLS);
 		if (at + 5 > size)
 			return SP_MORE;
 		n = ref16(p + at + 3);
@@ -73,14 +100,15 @@ static int reference(const uint8_t *p, size_t size, struct ref_name *name, bool 
 	while (at < size) {
 		int other = at != first ? SP_BAD(TLS_MALFORMED) : SP_BAD(TLS_NOT_TLS);
 
-		if (p[at] != 22 ||
-		    (at + 1 < size && (at == first ? p[at + 1] > 15 : p[at + 1] != 3)))
+		if (p[at] != 22 || (at != first && at + 1 < size && p[at + 1] != 3))
 			return other;
 		if (at + 5 > size)
 			break;
 		n = ref16(p + at + 3);
 		if (n == 0 || n > 16384)
-			return SP_BAD(TLS_MALFORMED);
+			return at == first && p[at + 1] > 15 ? other : SP_BAD(TLS_MALFORMED);
+		if (at == first)
+			m.once = n;
 		at += 5;
 		take = n < size - at ? n : size - at;
 		memcpy(joined + have, p + at, take);
@@ -89,22 +117,27 @@ static int reference(const uint8_t *p, size_t size, struct ref_name *name, bool 
 		if (have && joined[0] != 1)
 			return SP_BAD(TLS_NOT_TLS);
 		if (have >= 4) {
-			size_t need = 4 + (joined[1] << 16) + ref16(joined + 2);
-
-			if (first + need + 5 > SP_STREAM_MAX)
+			m.size = 4 + (joined[1] << 16) + ref16(joined + 2);
+			if (first + m.size + 5 > SP_STREAM_MAX)
 				return SP_BAD(TLS_TOO_LONG);
-			if (have >= need) {
-				r = hello(joined, need, &sni, &len, ech);
-				if (r != SP_DONE)
-					return r;
-				return ref_text(sni, len, name) ? SP_DONE : SP_BAD(NAME_BAD);
-			}
+			if (have >= m.size)
+				break;
 		}
 		/* cppcheck-suppress knownConditionTrueFalse ; true when the record is cut */
 		if (take < n)
 			break;
 	}
-	return size == SP_STREAM_MAX ? SP_BAD(TLS_TOO_LONG) : SP_MORE;
+	m.have = have;
+	if ((!m.size || have < m.size) && size == SP_STREAM_MAX)
+		return SP_BAD(TLS_TOO_LONG);
+	if (!m.size)
+		return SP_MORE;
+	/* what there is of the name is judged before the rest is there */
+	r = hello(&m);
+	*ech = m.ech;
+	if (r < 0 || !m.sni)
+		return r;
+	return ref_text(m.sni, m.len, name) ? r : SP_BAD(NAME_BAD);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

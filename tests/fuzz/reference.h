@@ -197,6 +197,9 @@ static inline void ref_run_cut(const struct ref_work *whole, int (*judge)(struct
 	for (int i = 0; i < REF_CUTS; i++) {
 		h = h * 1664525 + 1013904223;
 		ref_run(&cut, judge, data, (h >> 8) % size, 0xff);
+		/* a name may be bad before what is worse in the whole is there */
+		if (judge == judge_tls && cut.w.out.verdict < 0 && whole->w.out.verdict < 0)
+			continue;
 		ref_check(cut.w.out.verdict == SP_MORE ||
 				  memcmp(&cut.w.out, &whole->w.out, sizeof(cut.w.out)) == 0,
 			  "when it is cut");
