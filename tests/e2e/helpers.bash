@@ -59,7 +59,11 @@ fi
 CA=$LAB_DIR/ca.pem
 
 lab() {
-	"$TOP/scripts/lab" "$@"
+	if [[ $1 == exec && -x $CLIENTS/inlab ]]; then
+		"$CLIENTS/inlab" "sp-$2-cli" "${SP_LAB_RESOLV:-$LAB_DIR/resolv.conf}" "${@:3}"
+	else
+		"$TOP/scripts/lab" "$@"
+	fi
 }
 
 need_sallyport() {
@@ -85,7 +89,7 @@ lab_up() {
 	need_sallyport
 	"$TOP/tests/e2e/clients/build" "$TOP/build/e2e" 3>&-
 	remove_stale_labs
-	lab up "$LAB" 3>&-
+	SP_LAB_CACHE=$BATS_RUN_TMPDIR/lab-cache lab up "$LAB" 3>&-
 	mkdir "$LAB_DIR/e2e"
 	cp -r "$TOP/tests/e2e/clients" "$LAB_DIR/e2e/clients"
 	cp -r "$TOP/build/e2e" "$LAB_DIR/e2e/bin"
