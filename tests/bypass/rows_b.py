@@ -327,6 +327,51 @@ def mount_another(t):
     send(t)
 
 
+def below(harness, t):
+    """A sandbox whose process somebody moves to a cgroup two levels below the sandbox's."""
+    file = f"{harness.directory}/below-{t.port}"
+    program = f"""if 1:
+        import os, socket, time
+        print([line[3:].strip() for line in open("/proc/self/cgroup") if line.startswith("0::")][0], flush=True)
+        while not os.path.exists({file!r}): time.sleep(0.02)
+        for host in {t.host4!r}, {t.host6!r}, "127.0.0.1":
+            for kind in 2, 1:
+                try:
+                    s = socket.socket(10 if ":" in host else 2, kind)
+                    s.settimeout({t.wait})
+                    s.connect((host, {t.port}))
+                    s.send({t.marker!r})
+                except OSError:
+                    pass
+        print("tried", flush=True)
+    """
+    said = ""
+    with harness.socket_in_client(bind=("127.0.0.1", t.port)):
+        process = subprocess.Popen(harness.sandboxed(t, [PYTHON, "-c", program]), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        cgroup = process.stdout.readline().strip()
+        if t.phase != "outside" and cgroup:
+            cgroup = cgroup_mount() + cgroup
+            os.makedirs(f"{cgroup}/a/b", exist_ok=True)
+            with open(f"{cgroup}/cgroup.procs") as procs:
+                for pid in procs.read().split():
+                    with open(f"{cgroup}/a/b/cgroup.procs", "w") as there:
+                        there.write(pid)
+        with open(file, "w"):
+            pass
+        said = process.stdout.read()
+        process.wait()
+        if "tried" not in said:
+            harness.untried[t.item.id] = "nothing was moved"
+        yield
+    os.unlink(file)
+
+
+@technique("B3", "below", allow=False, oracle="marker", beside=below)
+def moved_below(_):
+    """what makes its sockets in a cgroup below the sandbox's: to addresses outside, and to the host's service on loopback"""
+
+
 @technique("B3", "nested", allow=False, users=("root",))
 def nested(t):
     """a cgroup of its own below the sandbox's, by a mount of its own"""
@@ -1276,6 +1321,96 @@ def second_proc_opened(t):
         raise PermissionError(30, "read-only")
     os.unlink(path)
     return True
+
+
+def kernel_mount(fs, program):
+    """A sandbox where that file system is mounted; `program` gets its place as `at` and writes `done` if it got there."""
+    def beside(harness, t):
+        directory = f"{harness.directory}/{fs}-{t.port}"
+        os.makedirs(directory, exist_ok=True)
+        with open("/proc/filesystems") as file:
+            missing = fs not in file.read().split()
+        with open(f"{directory}.missing", "w") as file:
+            file.write(fs if missing else "")
+        if not missing:
+            text = (f"import glob, os, time\nprint('tried', flush=True)\nat, done = '{directory}', '{directory}.open'\n"
+                    f"host, port, marker = '{t.host4}', {t.port}, '{t.marker.decode()}'\n") + program
+            command = harness.sandboxed(t, [PYTHON, "-c", text])
+            command[3:3] = ["sh", "-c", f'mount -t {fs} {fs} {directory} && exec "$@"', "sh"]
+            harness.run_sandboxed(t, command, "tried")
+        yield
+    return beside
+
+
+def in_kernel_mount(name, fs, what, program, **options):
+    def run(t):
+        path = f"{t.directory}/{fs}-{t.port}"
+        with open(f"{path}.missing") as file:
+            if file.read():
+                raise NotHere(f"no {fs} in this kernel")
+        if not os.path.exists(f"{path}.open"):
+            raise PermissionError(1, "not to be opened")
+        with open(f"{path}.open") as file:
+            said = file.read()
+        os.unlink(f"{path}.open")
+        if said and t.phase == "outside":
+            raise NotHere(said)
+        if said:
+            raise PermissionError(1, said)
+        return True
+
+    run.__doc__ = what
+    technique("B17", name, allow=False, users=("root",), beside=kernel_mount(fs, program), **options)(run)
+
+
+in_kernel_mount("tracefs", "tracefs", "tracefs: probes that read the memory of all", """
+os.close(os.open(f"{at}/trace_marker", os.O_WRONLY))
+os.close(os.open(f"{at}/current_tracer", os.O_WRONLY))
+open(done, "w")
+""", oracle="word")
+in_kernel_mount("debugfs", "debugfs", "debugfs: what drivers let root do", """
+for path in glob.glob(f"{at}/*") + glob.glob(f"{at}/*/*"):
+    try:
+        if os.path.isfile(path) and os.stat(path).st_mode & 0o200:
+            os.close(os.open(path, os.O_WRONLY))
+            open(done, "w")
+            break
+    except OSError:
+        pass
+""", oracle="word")
+in_kernel_mount("binfmt-misc", "binfmt_misc", "binfmt_misc: a program that is started in place of others, outside", """
+os.close(os.open(f"{at}/register", os.O_WRONLY))
+open(done, "w")
+""", oracle="word")
+# what is enabled is gone again when the kernel has sent what was written to its log meanwhile
+in_kernel_mount("netconsole", "configfs", "configfs: netconsole, by which the kernel sends its log to any address", """
+def put(name, value):
+    with open(f"{at}/netconsole/sp/{name}", "w") as file:
+        file.write(value)
+
+if not os.path.isdir(f"{at}/netconsole"):
+    with open(done, "w") as file:
+        file.write("no netconsole")
+else:
+    os.mkdir(f"{at}/netconsole/sp")
+    try:
+        with open("/proc/net/arp") as file:
+            macs = [line.split()[3] for line in file if line.split()[0] == host]
+        put("dev_name", "eth0")
+        put("remote_ip", host)
+        put("local_ip", "198.18.0.1")
+        put("remote_port", str(port))
+        if macs:
+            put("remote_mac", macs[0])
+        put("enabled", "1")
+        with open("/dev/kmsg", "w") as file:
+            file.write("<1>" + marker)
+        time.sleep(0.2)
+        put("enabled", "0")
+        open(done, "w")
+    finally:
+        os.rmdir(f"{at}/netconsole/sp")
+""")
 
 
 @technique("B17", "fresh-proc", allow=False, oracle="word")

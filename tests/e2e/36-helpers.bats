@@ -202,6 +202,23 @@ while time.time() < end:
 	wait $mover
 }
 
+@test "helpers: in a run-time directory whose name would be a pattern" {
+	local runtime="$OWN/run[1]*?" listen ask
+	# podman's service: its socket is found by its place alone, and this program has not its name
+	listen='import os, socket, sys; s = socket.socket(socket.AF_UNIX); os.chdir(sys.argv[1]); s.bind("podman.sock")
+s.listen(); open("pid", "w").write(str(os.getpid())); [s.accept() for _ in range(100)]'
+	ask='import os, socket, sys; s = socket.socket(socket.AF_UNIX); os.chdir(sys.argv[1]); s.connect("podman.sock")'
+	mkdir -p "$runtime/podman"
+	chown -R $USER_ID:$USER_ID "$OWN"
+	user "$PYTHON" -c "$listen" "$runtime/podman" >/dev/null 2>&1 &
+	wait_for_file "$runtime/podman/pid"
+	PIDS+=("$(<"$runtime/podman/pid")")
+	run -0 user "$PYTHON" -c "$ask" "$runtime/podman"
+	XDG_RUNTIME_DIR=$runtime run sandboxed --quiet -- "$PYTHON" -c "$ask" "$runtime/podman"
+	[[ $status -eq 1 ]] || fail "reached: $output"
+	XDG_RUNTIME_DIR=$runtime run -0 sandboxed --quiet --share podman -- "$PYTHON" -c "$ask" "$runtime/podman"
+}
+
 @test "helpers: a browser outside opens nothing for the next instance; builders, and what synchronises" {
 	local profile=/tmp/.org.chromium.test$$
 	# as they leave it: a link in the profile to a directory of its own

@@ -119,6 +119,40 @@ descendants() {
 	nothing_left "$before"
 }
 
+@test "survive: where process 1 reaps nobody, nothing is left of a killed sallyport either" {
+	local d=$BATS_TEST_TMPDIR pid before left
+	run inside true
+	before=$(leftovers)
+	# as in a container without an init: the command, and sallyport, stay zombies
+	cat >"$d/one.py" <<-'SCRIPT'
+		import os, signal, sys, time
+		sallyport, directory = sys.argv[1:]
+		pid = os.spawnv(os.P_NOWAIT, sallyport, [sallyport, "run", "--quiet", "--", "sh", "-c", f"""
+		    (sleep 1; echo later >{directory}/later) &
+		    echo ready >{directory}/ready
+		    while ! test -e {directory}/end; do sleep 0.05; done"""])
+		while not os.path.exists(f"{directory}/ready"):
+		    time.sleep(0.05)
+		os.kill(pid, signal.SIGKILL)
+		with open(f"{directory}/end", "w") as file:
+		    file.write("end")
+		while True:
+		    time.sleep(10)
+	SCRIPT
+	"$TOP/scripts/lab" exec "$LAB" env -u SUDO_UID -u SUDO_GID \
+		unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc "$PYTHON" "$d/one.py" "$SALLYPORT" "$d" \
+		>"$d/log" 2>&1 3>&- &
+	pid=$!
+	echo "$pid" >"$d/sallyport.pid"
+	wait_for_file "$d/end" 20
+	[[ $(leftovers) != "$before" ]] || fail "no cgroup or pin to be seen: this test cannot fail"
+	wait_for_file "$d/later" 20
+	nothing_left "$before"
+	kill -0 "$pid" || fail "process 1 has ended: this test cannot fail"
+	mapfile -t left < <(descendants "$pid")
+	kill -KILL "${left[@]}" "$pid"
+}
+
 @test "survive: what CMD leaves running stays enforced after sallyport ended" {
 	local d=$BATS_TEST_TMPDIR
 	run -0 outside curl -sS -k -m 5 "https://$EVIL4/"

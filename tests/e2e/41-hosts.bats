@@ -41,6 +41,18 @@ in_cgroup() { # NAME COMMAND...
 	[[ $output == ran ]] || fail "not run"
 }
 
+@test "hosts: beside a cgroup of the name that the next start would take" {
+	local i
+	# the first process of a PID namespace has PID 1 in each of them
+	mkdir -p "$CGROUPS/beside-$OWN"
+	for ((i = 0; i < 40; i++)); do
+		mkdir "$CGROUPS/beside-$OWN/sallyport-$i-1"
+	done
+	run -0 in_cgroup "beside-$OWN" unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc \
+		"$SALLYPORT" run --quiet -- echo ran
+	[[ $output == ran ]] || fail "not run: $output"
+}
+
 @test "hosts: in a sandbox there is no other, whatever the cgroups are called" {
 	local group pid
 	in_cgroup "outer-$OWN" "$SALLYPORT" run --quiet -- sh -c "echo up >$D/up; sleep $((20 * SLOW))" &

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -961,6 +962,34 @@ static void test_identity(void **state)
 	}
 }
 
+static int dumpable(void *data)
+{
+	(void)data;
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* The sysctl is the whole host's: held by a lock, for some milliseconds. */
+static void test_identity_dumpable(void **state)
+{
+	struct sp_identity nobody = {.change = true, .uid = 65534, .gid = 65534};
+	int fd = open("/proc/sys/fs/suid_dumpable", O_RDWR | O_CLOEXEC), r = -1;
+	char before;
+
+	(void)state;
+	if (geteuid() || fd < 0) {
+		if (fd >= 0)
+			close(fd);
+		skip();
+	}
+	if (!flock(fd, LOCK_EX) && pread(fd, &before, 1, 0) == 1) {
+		if (pwrite(fd, "1", 1, 0) == 1)
+			r = sp_identity_do(&nobody, dumpable, NULL);
+		assert_int_equal(pwrite(fd, &before, 1, 0), 1);
+	}
+	close(fd);
+	assert_int_equal(r, 0); /* 1: that user could take what sallyport has open */
+}
+
 static void parse(const char *text, struct sp_nameservers *servers)
 {
 	FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
@@ -1216,6 +1245,7 @@ int main(void)
 		cmocka_unit_test(test_landlock_mounts),
 		cmocka_unit_test(test_standard),
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_identity_dumpable),
 		cmocka_unit_test(test_resolv),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_addresses),

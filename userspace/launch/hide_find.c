@@ -277,25 +277,22 @@ static int add_matches(struct find *find, const struct sp_helper *helper, enum s
 	return r;
 }
 
-static int add_glob(struct find *find, const struct sp_helper *helper, enum sp_hide_how how,
-		    const char *pattern)
-{
-	return add_matches(find, helper, how, "", pattern);
-}
-
 /*
  * A directory that a program makes when it first needs it, made now, as that program would: for a
  * user that may come to need it, one with a home.
  */
-static void make_as_user(const struct find *find, const char *path)
+static void make_as_user(const struct find *find, const char *directory, const char *pattern)
 {
+	char path[PATH_MAX];
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	struct stat st;
 
 	if (!find->enforce || !find->home || stat(find->home, &st) || st.st_uid != find->uid)
 		return;
-	if (strpbrk(path, "*?[") || !lstat(path, &st))
+	if (strpbrk(pattern, "*?[") ||
+	    snprintf(path, sizeof(path), "%s%s", directory, pattern) >= PATH_MAX ||
+	    !lstat(path, &st))
 		return;
 	setfsgid(find->gid);
 	setfsuid(find->uid);
@@ -304,7 +301,10 @@ static void make_as_user(const struct find *find, const char *path)
 	setfsgid(gid);
 }
 
-/* With "%u" in it, for one run-time directory, home or none before it. */
+/*
+ * With "%u" in it, for one run-time directory, home or none before it: which is a path, and no
+ * pattern whatever is in it.
+ */
 static int add_pattern(struct find *find, const struct sp_helper_place *place,
 		       const char *directory, const char *pattern)
 {
@@ -314,26 +314,22 @@ static int add_pattern(struct find *find, const struct sp_helper_place *place,
 	int r = 0;
 
 	if (!user) {
-		if (snprintf(path, sizeof(path), "%s%s", directory, pattern) >= PATH_MAX)
-			return 0;
-		r = add_glob(find, helper, place->how, path);
+		r = add_matches(find, helper, place->how, directory, pattern);
 		/* where /var/run is no link to /run */
-		if (!r && !*directory && !strncmp(pattern, "/run/", 5)) {
-			snprintf(path, sizeof(path), "/var%s", pattern);
-			r = add_glob(find, helper, place->how, path);
-		}
+		if (!r && !*directory && !strncmp(pattern, "/run/", 5))
+			r = add_matches(find, helper, place->how, "/var", pattern);
 		return r;
 	}
 	snprintf(number, sizeof(number), "%u", find->uid);
 	for (int all = 0; all < 2 && !r; all++) {
 		if (all && find->uid) /* root reaches everybody's */
 			break;
-		if (snprintf(path, sizeof(path), "%s%.*s%s%s", directory, (int)(user - pattern),
-			     pattern, all ? "*" : number, user + 2) >= PATH_MAX)
+		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)(user - pattern), pattern,
+			     all ? "*" : number, user + 2) >= PATH_MAX)
 			break;
 		if (place->how == SP_HIDE_OWN_MADE && is_hidden(find, helper))
-			make_as_user(find, path);
-		r = add_glob(find, helper, place->how, path);
+			make_as_user(find, directory, path);
+		r = add_matches(find, helper, place->how, directory, path);
 	}
 	return r;
 }
@@ -341,12 +337,15 @@ static int add_pattern(struct find *find, const struct sp_helper_place *place,
 static int add_runtime(struct find *find, const struct sp_helper_place *place)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR"), *rest = place->path + 2;
-	char logind[64];
-	int r;
+	char logind[64], all[PATH_MAX];
+	int r = 0;
 
 	/* Both: under sudo the variable is gone, or another user's. */
 	snprintf(logind, sizeof(logind), "/run/user/%u", find->uid);
-	r = add_pattern(find, place, find->uid ? logind : "/run/user/*", rest);
+	if (find->uid)
+		r = add_pattern(find, place, logind, rest);
+	else if (snprintf(all, sizeof(all), "/run/user/*%s", rest) < PATH_MAX)
+		r = add_pattern(find, place, "", all);
 	if (!r && runtime && *runtime == '/')
 		r = add_pattern(find, place, runtime, rest);
 	return r;

@@ -76,6 +76,24 @@ void sp_identity_free(struct sp_identity *identity)
 	memset(identity, 0, sizeof(*identity));
 }
 
+/*
+ * A process whose effective user changes becomes what fs.suid_dumpable says: with 1 the new user
+ * could trace it from that moment on, and take what it has open. So the effective one goes first,
+ * while the others are root's still, and nobody but root may trace it; then it is made not dumpable
+ * again; then the others follow, which does not change that.
+ */
+int sp_identity_become(const struct sp_identity *identity)
+{
+	uid_t uid = identity->uid;
+
+	if (setgroups((size_t)identity->groups_len, identity->groups) ||
+	    setresgid(identity->gid, identity->gid, identity->gid) ||
+	    setresuid((uid_t)-1, uid, (uid_t)-1) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+	    setresuid(uid, uid, uid))
+		return -errno;
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) ? -EPERM : 0;
+}
+
 int sp_identity_do(const struct sp_identity *identity, int (*act)(void *data), void *data)
 {
 	int status;
@@ -86,10 +104,7 @@ int sp_identity_do(const struct sp_identity *identity, int (*act)(void *data), v
 		return -errno;
 	if (!pid) {
 		/* Not to be traced by that user, whose process this is from here on. */
-		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
-		    setgroups((size_t)identity->groups_len, identity->groups) ||
-		    setresgid(identity->gid, identity->gid, identity->gid) ||
-		    setresuid(identity->uid, identity->uid, identity->uid))
+		if (sp_identity_become(identity))
 			_exit(255);
 		_exit(act(data) & 127);
 	}

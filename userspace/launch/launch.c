@@ -39,7 +39,8 @@
  *                   the sandbox;
  *                 - for a root sandbox, sys and sysrq-trigger of every /proc, and uevent_helper,
  *                   are read-only: core_pattern, modprobe and the like name programs that the
- *                   kernel starts outside, with no capability asked for.
+ *                   kernel starts outside, with no capability asked for; and configfs, debugfs,
+ *                   tracefs, binfmt_misc and nfsd are covered.
  *                It must not change what the host sees: propagation is cut first. A nested user
  *                namespace cannot take these mounts off again; the kernel locks them.
  *                In a chroot the mounts outside are in no table that could be read, so
@@ -101,6 +102,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -313,8 +315,38 @@ static int guard_helpers(const char *type, const char *root, const char *point, 
 }
 
 /*
- * cgroup2: read-only. bpf: covered. For a root command, proc and sysfs as above, wherever they are
- * mounted. proc(5) has the fields of mountinfo.
+ * File systems by which root moves the kernel itself, with no capability asked for: configfs makes
+ * it send (netconsole: what is written to /dev/kmsg, to any address), serve (NVMe, iSCSI) and more;
+ * debugfs has whatever drivers put there; tracefs reads all memory (kprobe_events,
+ * uprobe_events); binfmt_misc starts a program of one's choice in place of others', outside;
+ * nfsd serves files. Nothing in them is for what runs in a sandbox.
+ */
+static bool moves_kernel(const char *type)
+{
+	static const char *const types[] = {"configfs", "debugfs", "tracefs", "binfmt_misc",
+					    "nfsd"};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(type, types[i]))
+			return true;
+	return false;
+}
+
+/* If it is to be seen there, a directory or a file of it: with what is empty. */
+static int cover_kernel(const struct sp_mount *m)
+{
+	struct stat st;
+
+	if (stat(m->point, &st) || st.st_dev != makedev(m->major, m->minor))
+		return 0;
+	if (S_ISDIR(st.st_mode))
+		return sp_hide_directory(m->point, false);
+	return mount("/dev/null", m->point, NULL, MS_BIND, NULL) ? -errno : 0;
+}
+
+/*
+ * cgroup2: read-only. bpf: covered. For a root command, proc, sysfs and the like as above, wherever
+ * they are mounted. proc(5) has the fields of mountinfo.
  */
 static int guard_kernel_mounts(bool helpers, bool pids, char at[PATH_MAX])
 {
@@ -326,12 +358,14 @@ static int guard_kernel_mounts(bool helpers, bool pids, char at[PATH_MAX])
 	while (!r && (more = sp_mount_table_next(&table, &mount)) != 0) {
 		const char *root = mount.root, *point = mount.point, *type = mount.type;
 		struct statfs fs;
+		bool moves;
 
 		if (more < 0) {
 			r = more;
 			break;
 		}
-		if (strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0 &&
+		moves = helpers && moves_kernel(type);
+		if (!moves && strcmp(type, "cgroup2") != 0 && strcmp(type, "bpf") != 0 &&
 		    strcmp(type, "proc") != 0 && strcmp(type, "sysfs") != 0)
 			continue;
 		snprintf(at, PATH_MAX, "%s", point);
@@ -345,6 +379,8 @@ static int guard_kernel_mounts(bool helpers, bool pids, char at[PATH_MAX])
 			r = sp_hide_directory(point, false);
 		else if (pids && !strcmp(type, "proc") && fs.f_type == PROC_SUPER_MAGIC)
 			r = sp_pids_cover_proc(root, point);
+		else if (moves)
+			r = cover_kernel(&mount);
 		if (!r && helpers && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC))
 			r = guard_helpers(type, root, point, mount_flags(mount.options));
 	}
@@ -524,13 +560,13 @@ static int child_user(const struct sp_identity *identity)
 {
 	uid_t uids[3];
 	gid_t gids[3];
+	int r;
 
 	if (!identity->change)
 		return 0;
-	if (setgroups((size_t)identity->groups_len, identity->groups) ||
-	    setresgid(identity->gid, identity->gid, identity->gid) ||
-	    setresuid(identity->uid, identity->uid, identity->uid))
-		return -errno;
+	r = sp_identity_become(identity);
+	if (r)
+		return r;
 	if (getresgid(&gids[0], &gids[1], &gids[2]) || getresuid(&uids[0], &uids[1], &uids[2]))
 		return -errno;
 	for (int i = 0; i < 3; i++)

@@ -36,6 +36,11 @@ struct sp_identity {
  */
 int sp_identity_find(const char *user, struct sp_identity *ret_identity, struct sp_error **err);
 void sp_identity_free(struct sp_identity *identity);
+/*
+ * Makes the calling process that user's, though not to be traced by that user, also where
+ * fs.suid_dumpable says otherwise. 0 or -errno.
+ */
+int sp_identity_become(const struct sp_identity *identity);
 /* Calls `act` in a child that is that user: what it returned (0 to 127), or -errno. */
 int sp_identity_do(const struct sp_identity *identity, int (*act)(void *data), void *data);
 

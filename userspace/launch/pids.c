@@ -18,7 +18,8 @@
  * shell's), and the sandbox's cgroup, so that what ends the sandbox ends it.
  *
  * sallyport tells init by the end of a socket that the command was reaped, or that sallyport is
- * gone. From then on init looks whether it is alone, and ends.
+ * gone. From then on init looks whether it is alone, and ends. The kernel makes it wait for a
+ * zombie that nobody reaps even then, but out of the cgroup, which is empty and can go.
  */
 #include <cap-ng.h>
 #include <dirent.h>
@@ -150,12 +151,18 @@ static void wait_for_others(int signals)
 	struct pollfd fds[2] = {{.fd = signals, .events = POLLIN},
 				{.fd = command, .events = POLLIN}};
 	struct signalfd_siginfo info[8];
+	bool unreaped = false;
 	int wait = SOON_MS;
 
 	for (;;) {
 		bool children = reap_all();
 
-		if (alone())
+		/*
+		 * The command may stay a zombie for ever: when sallyport was killed it is the child
+		 * of an outer PID 1, and that of a container may reap nobody. Whom it had started
+		 * is a child of ours then, or of one, so without children there is nobody else.
+		 */
+		if (alone() || (unreaped && !children))
 			return;
 		poll(fds, 2, children && fds[1].fd < 0 ? -1 : wait);
 		wait = wait < ALONE_MS / 2 ? wait * 2 : ALONE_MS;
@@ -167,6 +174,7 @@ static void wait_for_others(int signals)
 			/* a zombie until its parent has seen it */
 			for (int i = 0; i < 20 && !kill(COMMAND_PID, 0); i++)
 				nanosleep(&pause, NULL);
+			unreaped = !kill(COMMAND_PID, 0);
 			close(fds[1].fd);
 			fds[1].fd = -1;
 			wait = SOON_MS;

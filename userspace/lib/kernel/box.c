@@ -512,14 +512,27 @@ static int install_static(struct sp_box *b, const struct sp_image *image, struct
 
 /* ---- cgroup --------------------------------------------------------------------------------- */
 
+/*
+ * Another build, or a sallyport of another PID namespace, may have the same slot and the same PID,
+ * and its cgroup may be beside this one.
+ */
+#define NAMES_MAX 1000
 static int name_cgroup(struct sp_box *b, struct sp_error **err)
 {
 	const struct sp_host_paths *paths = &b->engine->paths;
+	char more[16] = "";
 
-	if (snprintf(b->cgroup, sizeof(b->cgroup), "%s%s/sallyport-%u-%d", paths->cgroup,
-		     paths->current, b->slot, (int)getpid()) >= (int)sizeof(b->cgroup))
-		return sp_error_set(err, -ENAMETOOLONG, "the path of the cgroup is too long");
-	b->below = b->cgroup + strlen(paths->cgroup);
+	for (unsigned int i = 2; i < NAMES_MAX; i++) {
+		if (snprintf(b->cgroup, sizeof(b->cgroup), "%s%s/sallyport-%u-%d%s", paths->cgroup,
+			     paths->current, b->slot, (int)getpid(),
+			     more) >= (int)sizeof(b->cgroup))
+			return sp_error_set(err, -ENAMETOOLONG,
+					    "the path of the cgroup is too long");
+		b->below = b->cgroup + strlen(paths->cgroup);
+		if (faccessat(paths->cgroup_fd, b->below + 1, F_OK, 0))
+			break;
+		snprintf(more, sizeof(more), "-%u", i);
+	}
 	return 0;
 }
 
