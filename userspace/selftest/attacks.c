@@ -502,6 +502,8 @@ static size_t segment_route(uint8_t buf[24])
 }
 
 static const int one = 1;
+/* Longer than a page: the kernel reads the value again after it was judged. */
+static const int long_hops[2000] = {64};
 static const char device[] = "eth0";
 
 static const struct {
@@ -519,9 +521,24 @@ static const struct {
 	{IPPROTO_IP, IP_FREEBIND, &one, sizeof(one)},
 	{IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one)},
 	{IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)},
+	{IPPROTO_IP, IP_TTL, long_hops, sizeof(long_hops)},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, long_hops, sizeof(long_hops)},
 };
 
-enum { TTL, HOPS6, IPOPTIONS, RTHDR, DEVICE, MARK, ZEROCOPY, FREEBIND, FREEBIND6, TRANSPARENT };
+enum {
+	TTL,
+	HOPS6,
+	IPOPTIONS,
+	RTHDR,
+	DEVICE,
+	MARK,
+	ZEROCOPY,
+	FREEBIND,
+	FREEBIND6,
+	TRANSPARENT,
+	TTL_LONG,
+	HOPS6_LONG,
+};
 
 /* A datagram that is allowed, on a socket with an option that is not. */
 static int option(struct sp_attack *a)
@@ -1549,6 +1566,8 @@ const struct sp_technique sp_techniques[] = {
 	{"socket options, on a flow that is allowed",
 	 "A11", "ttl", "a TTL of 1", OUT, 0, option, AF_INET, TTL},
 	{NULL, "A11", "hops-6", "a hop limit of 1", OUT, V6, option, AF_INET6, HOPS6},
+	{NULL, "A11", "ttl-long", "a TTL in an option that is read twice", OUT, 0, option, AF_INET, TTL_LONG},
+	{NULL, "A11", "hops-long-6", "a hop limit likewise", OUT, V6, option, AF_INET6, HOPS6_LONG},
 	{NULL, "F2", "ip-options", "IPv4 source route", OUT, 0, option, AF_INET, IPOPTIONS},
 	{NULL, "F2", "ip-options-msg", "the same as a part of one message", OUT, 0, option_message, AF_INET, 0},
 	{NULL, "F1", "rthdr-6", "IPv6 routing header", OUT, V6, option, AF_INET6, RTHDR},
