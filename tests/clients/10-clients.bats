@@ -103,6 +103,22 @@ ssh_options() {
 	slowly denied "$BAD_HOST" env GIT_SSH_COMMAND="$ssh" git ls-remote "root@bad.test:$LAB_DIR/git/repo.git"
 }
 
+@test "client: rsync, over ssh and by itself" {
+	need rsync ssh sshd
+	local ssh there=$LAB_DIR/files
+	ssh="ssh $(ssh_options) -p 2222"
+	POLICY=(--allow svc.test:2222 --allow svc.test:873)
+	run -0 inside rsync -a --rsync-path="$(command -v rsync)" -e "$ssh" "root@svc.test:$there/" "$BATS_TEST_TMPDIR/ssh/"
+	diff -r "$there" "$BATS_TEST_TMPDIR/ssh"
+	run -0 inside rsync -a rsync://svc.test/files/ "$BATS_TEST_TMPDIR/own/"
+	diff -r "$there" "$BATS_TEST_TMPDIR/own"
+	head -c 2000000 /dev/urandom >"$BATS_TEST_TMPDIR/up"
+	run -0 inside rsync -a "$BATS_TEST_TMPDIR/up" rsync://svc.test/files/
+	cmp "$BATS_TEST_TMPDIR/up" "$there/up"
+	rm "$there/up"
+	slowly denied "$BAD_HOST" rsync rsync://bad.test/files/
+}
+
 # ---- git --------------------------------------------------------------------------------------
 
 @test "client: git push of 5 MB over clear-text http" {
@@ -183,6 +199,58 @@ ssh_options() {
 	event kind=handshake verdict=denied reason=proxy
 }
 
+# Python's server answers one after the other; the last of them come in segments full of requests
+@test "client: h2load, 100 requests written at once" {
+	need h2load
+	SAME_OUTPUT=0 allowed sh -c 'h2load -n 300 -c 3 -m 100 --h1 http://svc.test/ | grep "300 succeeded"'
+	no_event verdict=denied
+	slowly denied "$BAD_HOST" sh -c 'h2load -n 3 -c 1 -m 100 --h1 http://bad.test/ | grep "3 succeeded"'
+}
+
+# ---- package managers -------------------------------------------------------------------------
+
+# ten requests are on their way at a time (Acquire::http::Pipeline-Depth)
+@test "client: apt-get, update and download" {
+	need apt-get
+	local dir=$BATS_TEST_TMPDIR/apt
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+	touch "$dir/status"
+	local apt=(apt-get -qq -o Dir::Etc::sourcelist="$dir/list" -o Dir::Etc::sourceparts=/dev/null
+		-o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir" -o Dir::State::status="$dir/status"
+		-o APT::Sandbox::User=root -o Debug::NoLocking=1 -o Acquire::Retries=0)
+	echo 'deb [trusted=yes] http://svc.test/files/apt ./' >"$dir/list"
+	run -0 inside "${apt[@]}" update
+	cd "$dir/archives"
+	run -0 inside "${apt[@]}" download lab{1..12}
+	[[ $(sha256sum ./*.deb | cut -d' ' -f1) == "$(cd "$LAB_DIR/files/apt" && sha256sum ./*.deb | cut -d' ' -f1)" ]] ||
+		fail "other files"
+	echo 'deb [trusted=yes] http://bad.test/files/apt ./' >"$dir/list"
+	slowly denied "$BAD_HOST" "${apt[@]}" -o APT::Update::Error-Mode=any update
+}
+
+@test "client: npm install" {
+	need npm
+	local dir=$BATS_TEST_TMPDIR npm=(npm install --no-audit --no-fund --no-update-notifier --fetch-retries=0 --prefer-online)
+	export HOME=$dir NODE_EXTRA_CA_CERTS=$CA
+	run -0 slowly inside "${npm[@]}" --prefix "$dir/in" --registry https://svc.test/files/npm/ lab1
+	cmp "$dir/in/node_modules/lab12/package.json" <(tar -xzOf "$LAB_DIR/files/npm/tar/lab12.tgz" package/package.json)
+	no_event verdict=denied
+	# what is in its cache it takes from there
+	# shellcheck disable=SC2016
+	slowly denied "$BAD_HOST" sh -c 'npm view --fetch-retries=0 --cache "$(mktemp -d "$HOME/cache.XXXXXX")" \
+		--registry http://bad.test/files/npm/ lab12 version'
+}
+
+@test "client: pip install" {
+	need_module pip
+	local pip=("$PYTHON" -m pip install -q --isolated --no-cache-dir --disable-pip-version-check --retries 0 --cert "$CA")
+	export HOME=$BATS_TEST_TMPDIR
+	run -0 slowly inside "${pip[@]}" --target "$HOME/in" -i https://svc.test/files/pip/ lab1
+	[[ -f $HOME/in/lab12/__init__.py ]] || fail "not installed"
+	no_event verdict=denied
+	slowly denied "$BAD_HOST" "${pip[@]}" --target "$HOME/bad" --upgrade -i https://bad.test/files/pip/ lab12
+}
+
 # ---- mail -------------------------------------------------------------------------------------
 
 @test "client: smtplib" {
@@ -226,6 +294,18 @@ ssh_options() {
 				.on("error", (f) => { console.error(f.code); process.exit(1); });
 		});'
 	slowly denied "$BAD_HOST" node -e 'require("http").get("http://bad.test/", () => process.exit(0)).on("error", () => process.exit(1))'
+}
+
+# what waits for the connection goes in one write, and comes back as close together
+@test "client: c-ares over TCP, 100 look-ups at once" {
+	need node
+	export RES_OPTIONS=use-vc
+	SAME_OUTPUT=1 allowed node -e '
+		Promise.allSettled(Array.from({ length: 100 }, () => require("dns").promises.resolve4("svc.test"))).then((all) => {
+			console.log("answered:", all.filter((one) => one.status == "fulfilled").length);
+		});'
+	[[ $output == *"answered: 100"* ]] || fail "look-ups"
+	no_event verdict=denied
 }
 
 @test "client: odd answers that every client takes: musl, Go, c-ares, glibc" {
@@ -305,6 +385,22 @@ as_user_too() {
 		curl -fsS http://bad.test/
 }
 
+# As root it needs a user namespace, and there the kernel gives it no /proc of its own.
+@test "client: bwrap inside, as root" {
+	need bwrap
+	SAME_OUTPUT=0 allowed bwrap --unshare-user --unshare-pid --ro-bind / / --dev /dev --bind /proc /proc \
+		curl -sS http://svc.test/
+	slowly denied "$BAD_HOST" bwrap --unshare-user --ro-bind / / --dev /dev curl -fsS http://bad.test/
+	# it says no more than "Operation not permitted": sallyport does
+	local straight=("$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --allow svc.test -- bwrap)
+	run "${straight[@]}" --unshare-user --ro-bind / / true
+	[[ $status -eq 0 && $output != *"as root"* ]] || fail "warned of what works"
+	run "${straight[@]}" --ro-bind / / true
+	[[ $status -ne 0 && $output == *"bwrap as root needs --unshare-user"* ]] || fail "not said"
+	run "${straight[@]}" --unshare-user --unshare-pid --ro-bind / / --proc /proc true
+	[[ $status -ne 0 && $output == *"cannot have --proc"* ]] || fail "not said"
+}
+
 @test "client: srt inside" {
 	need bwrap socat rg node
 	local srt=$LAB_DIR/npm/node_modules/.bin/srt
@@ -315,6 +411,18 @@ as_user_too() {
 	printf '{"network":{"allowedDomains":["svc.test","bad.test"],"deniedDomains":[]},
 		"filesystem":{"denyRead":[],"allowWrite":["/tmp"],"denyWrite":[]}}' >"$HOME/srt.json"
 	# srt starts its socat in the background and the command at once, outside too: the first connect may be refused
+	local get=("$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
+	SAME_OUTPUT=0 allowed "${get[@]}" https://svc.test/
+	slowly denied "$BAD_HOST" "${get[@]}" https://bad.test/
+}
+
+@test "client: srt inside, as root" {
+	need bwrap socat rg node
+	local srt=$TOP/build/clients/npm/node_modules/.bin/srt
+	[[ -x $srt ]] || not_here srt
+	export HOME=$BATS_TEST_TMPDIR
+	printf '{"network":{"allowedDomains":["svc.test","bad.test"],"deniedDomains":[]},"enableWeakerNestedSandbox":true,
+		"filesystem":{"denyRead":[],"allowWrite":["/tmp"],"denyWrite":[]}}' >"$HOME/srt.json"
 	local get=("$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
 	SAME_OUTPUT=0 allowed "${get[@]}" https://svc.test/
 	slowly denied "$BAD_HOST" "${get[@]}" https://bad.test/
@@ -402,4 +510,18 @@ loads_not() { # BROWSER PROGRAM
 	wait_for_file "$LAB_DIR/proxy.status" $((200 / SLOW + 60))
 	output=$(<"$LAB_DIR/proxy.out")
 	[[ $(<"$LAB_DIR/proxy.status") == 0 && $output == *"hello from svc"*"hello from svc"* ]] || fail "through the proxy"
+}
+
+# The body of a request is longer than nginx keeps in memory: a file, sent by sendfile() behind a head that was written.
+@test "client: nginx inside, uploads that it sends from files" {
+	need nginx
+	nginx_configuration | sed -e "s|$LAB_DIR/nginx|$BATS_TEST_TMPDIR/nginx|; s|short.test|svc.test|; s|8099|8098|" -e \
+		's|access_log off;|& sendfile on; client_max_body_size 0; client_body_buffer_size 8k; proxy_http_version 1.1;|' \
+		>"$BATS_TEST_TMPDIR/nginx.conf"
+	head -c 5000000 /dev/urandom >"$BATS_TEST_TMPDIR/body"
+	# shellcheck disable=SC2016
+	SAME_OUTPUT=0 allowed sh -c 'cd "$0" && nginx -p "$0" -c "$0/nginx.conf" && curl -fsS --data-binary @body http://127.0.0.1:8098/ &&
+		head -c 3000000 body | curl -fsS -T - http://127.0.0.1:8098/; s=$?; nginx -p "$0" -c "$0/nginx.conf" -s stop; exit $s' \
+		"$BATS_TEST_TMPDIR"
+	[[ $output == *"got 5000000 bytes"*"got 3000000 bytes"* ]] || fail "the bodies"
 }

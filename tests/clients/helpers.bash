@@ -82,6 +82,45 @@ make_repository() {
 	"${git[@]}" -C "$LAB_DIR/work" push -q "$LAB_DIR/git/repo.git" HEAD:refs/heads/main
 }
 
+# What package managers fetch: twelve packages of each kind, below http://svc.test/files.
+make_packages() {
+	local i dir=$LAB_DIR/files tree=$LAB_DIR/tree hash
+	mkdir -p "$dir/apt/by-hash/SHA256" "$dir/npm/tar" "$dir/pip"
+	for ((i = 1; i <= 12; i++)); do
+		rm -rf "$tree"
+		mkdir -p "$tree/DEBIAN" "$tree/package" "$tree/lab$i" "$tree/lab$i-1.0.dist-info" "$dir/pip/lab$i"
+		printf 'Package: lab%d\nVersion: 1.0\nArchitecture: all\nMaintainer: lab\nDescription: lab\n' "$i" >"$tree/DEBIAN/control"
+		head -c 20000 /dev/urandom >"$tree/package/data"
+		(cd "$tree" && mkdir deb && mv DEBIAN deb && dpkg-deb -Zgzip --build deb "$dir/apt/lab${i}_1.0_all.deb") >/dev/null
+		{
+			dpkg-deb -f "$dir/apt/lab${i}_1.0_all.deb"
+			printf 'Filename: ./lab%d_1.0_all.deb\nSize: %d\nSHA256: %s\n\n' "$i" "$(stat -c %s "$dir/apt/lab${i}_1.0_all.deb")" \
+				"$(sha256sum <"$dir/apt/lab${i}_1.0_all.deb" | cut -d' ' -f1)"
+		} >>"$dir/apt/Packages"
+
+		printf '{"name":"lab%d","version":"1.0.0","dependencies":{%s}}' "$i" \
+			"$([[ $i -eq 12 ]] || printf '"lab%d":"1.0.0"' $((i + 1)))" >"$tree/package/package.json"
+		tar -C "$tree" -czf "$dir/npm/tar/lab$i.tgz" package
+		printf '{"name":"lab%d","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":%s,"dist":{"tarball":"%s","integrity":"sha512-%s"}}}}' \
+			"$i" "$(sed 's/}$//' "$tree/package/package.json")" "https://svc.test/files/npm/tar/lab$i.tgz" \
+			"$(openssl dgst -sha512 -binary "$dir/npm/tar/lab$i.tgz" | base64 -w0)" >"$dir/npm/lab$i"
+
+		echo "x = $i" >"$tree/lab$i/__init__.py"
+		printf 'Metadata-Version: 2.1\nName: lab%d\nVersion: 1.0\n%s' "$i" \
+			"$([[ $i -eq 12 ]] || printf 'Requires-Dist: lab%d\n' $((i + 1)))" >"$tree/lab$i-1.0.dist-info/METADATA"
+		printf 'Wheel-Version: 1.0\nGenerator: lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n' >"$tree/lab$i-1.0.dist-info/WHEEL"
+		printf 'lab%d/__init__.py,,\nlab%d-1.0.dist-info/METADATA,,\nlab%d-1.0.dist-info/WHEEL,,\nlab%d-1.0.dist-info/RECORD,,\n' \
+			"$i" "$i" "$i" "$i" >"$tree/lab$i-1.0.dist-info/RECORD"
+		(cd "$tree" && "$PYTHON" -m zipfile -c "$dir/pip/lab$i-1.0-py3-none-any.whl" "lab$i" "lab$i-1.0.dist-info")
+		echo "<a href=\"../lab$i-1.0-py3-none-any.whl\">lab$i-1.0-py3-none-any.whl</a>" >"$dir/pip/lab$i/index.html"
+	done
+	rm -rf "$tree"
+	hash=$(sha256sum <"$dir/apt/Packages" | cut -d' ' -f1)
+	mv "$dir/apt/Packages" "$dir/apt/by-hash/SHA256/$hash"
+	printf 'Suite: ./\nCodename: ./\nAcquire-By-Hash: yes\nDate: %s\nSHA256:\n %s %d Packages\n' "$(LC_ALL=C date -u -R)" \
+		"$hash" "$(stat -c %s "$dir/apt/by-hash/SHA256/$hash")" >"$dir/apt/Release"
+}
+
 # A process of sshd for each host, as a user of this test: a mount namespace of its own has the files that sshd wants
 # (the user sshd, /run/sshd).
 sshd_up() {
@@ -144,6 +183,7 @@ clients_up() {
 	certificate svc svc.test '*.svc.test'
 	certificate bad bad.test
 	make_repository
+	make_packages
 	serve_start dns "udp/$DNS/53" dnsmasq --no-daemon --conf-file=/dev/null --no-resolv --no-hosts --user=root --bind-interfaces \
 		--listen-address="$DNS" --pid-file= --local-ttl=30 --local=/test/ \
 		--host-record="svc.test,$SVC4,$SVC6" --host-record="bad.test,$BAD4,$BAD6" \
@@ -157,6 +197,14 @@ clients_up() {
 			serve_start "proxy-$host" "tcp/$host/8888" tinyproxy -d -c "$LAB_DIR/proxy-$host"
 		fi
 	done
+	if command -v rsync >/dev/null; then
+		for host in "$SVC4" "$BAD4"; do
+			printf 'use chroot = no\nuid = root\ngid = root\n[files]\npath = %s\nread only = no\n' "$LAB_DIR/files" \
+				>"$LAB_DIR/rsyncd-$host"
+			serve_start "rsync-$host" "tcp/$host/873" rsync --daemon --no-detach --config="$LAB_DIR/rsyncd-$host" \
+				--address="$host"
+		done
+	fi
 	sshd_up
 	mkdir -p "$LAB_DIR/bin"
 	gcc -O1 -Wall -o "$LAB_DIR/bin/fetch" "$HERE/programs/fetch.c"

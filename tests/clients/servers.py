@@ -5,7 +5,7 @@
 Usage: servers.py DIR NAME=ADDRESS,ADDRESS... dns=ADDRESS
 
   80, 2375  HTTP: /git/ (git http-backend on DIR/git), PUT and POST in chunks or not, GET with a body,
-            Upgrade: tcp and what `docker attach` asks of an engine, Upgrade: h2c
+            Upgrade: tcp and what `docker attach` asks of an engine, Upgrade: h2c; /files/ (DIR/files)
   443       HTTPS, certificate and key in DIR/NAME.pem
   25, 143   SMTP and IMAP, as much as smtplib and imaplib need
   51820, 443/udp  sends datagrams back
@@ -92,6 +92,23 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(rest)
 
+    def file(self):
+        path = os.path.normpath(os.path.join(directory, self.path.split("?")[0].lstrip("/")))
+        if os.path.isdir(path):
+            path = os.path.join(path, "index.html")
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            self.answer("no such file\n", status=404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html" if path.endswith(".html") else "application/octet-stream")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
     def upgraded(self):
         """Docker's attach: frames of a stream each way, in the connection of the request."""
         self.wfile.write(b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
@@ -148,7 +165,9 @@ class Web(http.server.BaseHTTPRequestHandler):
         log(self.server.name, "http", self.client_address[1], self.command, self.path, host, got,
             self.headers.get("Transfer-Encoding", "-"), self.request_version)
         path = self.path.split("?")[0]
-        if path.endswith("/_ping"):
+        if path.startswith("/files/"):
+            self.file()
+        elif path.endswith("/_ping"):
             self.answer("OK")
         elif path.endswith("/json"):
             self.answer(json.dumps({

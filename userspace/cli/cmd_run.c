@@ -1168,21 +1168,38 @@ static int find_hidden(struct run *run, const struct sp_identity *identity,
 }
 
 /*
- * bwrap as root counts on CAP_SYS_ADMIN, and where it makes a user namespace the kernel refuses it
- * a /proc, since a part of ours is read-only. It says no more than "Operation not permitted".
+ * bwrap as root counts on CAP_SYS_ADMIN, unless it is told to make a user namespace; and there the
+ * kernel refuses it a new /proc, since a part of ours is read-only (root would write to it by that
+ * name). It says no more than "Operation not permitted".
  */
 static void warn_bwrap(const struct run *run, const struct sp_launch *launch)
 {
 	const char *command = run->options.command[0], *base = strrchr(command, '/');
 	uid_t uid = launch->identity->change ? launch->identity->uid : getuid();
+	int user_namespace = 0, proc = 0, i;
 
 	base = base ? base + 1 : command;
-	if (uid || !launch->enforce || launch->keep_caps || run->options.quiet ||
-	    (strcmp(base, "bwrap") != 0 && strcmp(base, "srt") != 0))
+	if (uid || !launch->enforce || launch->keep_caps || run->options.quiet)
 		return;
-	sp_cli_warn("%s as root needs a capability that is taken from the command: start it as "
-		    "another user (--user)",
-		    base);
+	if (strcmp(base, "srt") == 0) {
+		sp_cli_warn(
+			"srt as root needs \"enableWeakerNestedSandbox\": true in its settings, "
+			"or to be started as another user (--user)");
+		return;
+	}
+	if (strcmp(base, "bwrap") != 0)
+		return;
+	for (i = 1; run->options.command[i]; i++) {
+		const char *argument = run->options.command[i];
+
+		user_namespace |= strncmp(argument, "--unshare-user", 14) == 0 ||
+				  strcmp(argument, "--unshare-all") == 0;
+		proc |= strcmp(argument, "--proc") == 0;
+	}
+	if (!user_namespace || proc)
+		sp_cli_warn(
+			"bwrap as root needs --unshare-user, and cannot have --proc (--bind /proc "
+			"/proc is possible): or start it as another user (--user)");
 }
 
 static int start(struct run *run, const struct sp_identity *identity, struct sp_error **err)
