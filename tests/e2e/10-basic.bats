@@ -103,6 +103,53 @@ print(u.urlopen("https://good.test/", context=ssl.create_default_context(cafile=
 	denied "tcp port 80 and host $GOOD6" curl -sS -m 5 "http://[$GOOD6]/"
 }
 
+# ncat and socat send the address that they connect to as server name, the others what they are told.
+literal() { # ADDRESS SERVER-NAME: TLS by each of them
+	local at=$1 bracketed=$1
+	[[ $1 != *:* ]] || bracketed="[$1]"
+	cat <<-SCRIPT
+		set -e
+		openssl s_client -connect '$bracketed:443' -servername '$2' -brief </dev/null
+		gnutls-cli --insecure -p 443 --sni-hostname '$2' '$at' </dev/null
+		node -e "require('tls').connect({host: '$at', port: 443, servername: '$2', rejectUnauthorized: false},
+			function () { this.destroy() }).on('error', () => process.exit(1))"
+	SCRIPT
+	[[ $1 != "$2" ]] || cat <<-SCRIPT
+		ncat --ssl '$at' 443 </dev/null
+		socat - 'OPENSSL:$bracketed:443,verify=0' </dev/null
+	SCRIPT
+}
+
+@test "a server name that is an address: passes under an address rule, with deny rules too" {
+	local at
+	for at in "$GOOD4" "$GOOD6"; do
+		POLICY=(--allow "[$GOOD6]:443" --allow "$GOOD4:443")
+		SAME_OUTPUT=0 allowed sh -c "$(literal "$at" "$at")"
+		# an address rule asks for no name: that of another address is as good as none
+		SAME_OUTPUT=0 allowed sh -c "$(literal "$at" 198.18.0.66)"
+		# where names are denied, handshakes are looked at
+		POLICY=(--deny evil.test "${POLICY[@]}")
+		SAME_OUTPUT=0 allowed sh -c "$(literal "$at" "$at")"
+		SAME_OUTPUT=0 allowed sh -c "$(literal "$at" 2001:db8:5a11::66)"
+		refused "tcp port 443" openssl s_client -connect good.test:443 -servername evil.test -brief
+	done
+}
+
+@test "a server name that is an address: denied under a name rule, the very address too" {
+	local at flag
+	for flag in 4 6; do
+		at=$GOOD4
+		[[ $flag == 4 ]] || at=$GOOD6
+		for name in "$at" "$EVIL4" "$EVIL6"; do
+			refused "tcp port 443" sh -c "getent ahosts good.test >/dev/null
+				openssl s_client -$flag -connect good.test:443 -servername $name -brief </dev/null"
+			event kind=handshake verdict=denied reason=name_bad
+		done
+	done
+	refused "tcp port 443" sh -c "getent ahosts good.test >/dev/null; ncat --ssl $GOOD4 443 </dev/null"
+	event kind=handshake verdict=denied reason=name_bad
+}
+
 @test "allowed: a port beside 80 and 443 when the rule names it" {
 	POLICY=(--allow good.test:5432 --allow "$GOOD4:5000")
 	allowed sh -c "getent ahostsv4 good.test >/dev/null && '$PYTHON' '$E2E/clients/net.py' tcp $GOOD4 5432"
