@@ -1323,11 +1323,13 @@ def second_proc_opened(t):
     return True
 
 
-def kernel_mount(fs, program):
+def kernel_mount(fs, program, module):
     """A sandbox where that file system is mounted; `program` gets its place as `at` and writes `done` if it got there."""
     def beside(harness, t):
         directory = f"{harness.directory}/{fs}-{t.port}"
         os.makedirs(directory, exist_ok=True)
+        if module:
+            subprocess.run(["modprobe", "-q", module], stderr=subprocess.DEVNULL, check=False)
         with open("/proc/filesystems") as file:
             missing = fs not in file.read().split()
         with open(f"{directory}.missing", "w") as file:
@@ -1342,7 +1344,7 @@ def kernel_mount(fs, program):
     return beside
 
 
-def in_kernel_mount(name, fs, what, program, **options):
+def in_kernel_mount(name, fs, what, program, module=None, **options):
     def run(t):
         path = f"{t.directory}/{fs}-{t.port}"
         with open(f"{path}.missing") as file:
@@ -1360,7 +1362,7 @@ def in_kernel_mount(name, fs, what, program, **options):
         return True
 
     run.__doc__ = what
-    technique("B17", name, allow=False, users=("root",), beside=kernel_mount(fs, program), **options)(run)
+    technique("B17", name, allow=False, users=("root",), beside=kernel_mount(fs, program, module), **options)(run)
 
 
 in_kernel_mount("tracefs", "tracefs", "tracefs: probes that read the memory of all", """
@@ -1410,7 +1412,7 @@ else:
         open(done, "w")
     finally:
         os.rmdir(f"{at}/netconsole/sp")
-""")
+""", module="netconsole")
 
 
 @technique("B17", "fresh-proc", allow=False, oracle="word")
