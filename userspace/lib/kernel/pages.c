@@ -36,7 +36,7 @@
 #define COPIED 100000 /* bytes at a time: some packets of nothing else */
 #define HANDED 8192   /* and then two pages */
 #define ROUNDS 24
-#define PATIENCE_MS 3000 /* for all; it takes some 50 */
+#define PATIENCE_MS 20000 /* for all; it takes some 20, on a busy host more */
 
 struct trial {
 	int pages; /* a file of nothing but SP_MARKS_HANDED */
