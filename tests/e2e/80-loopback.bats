@@ -185,7 +185,7 @@ served() { # PORT COMMAND...
 	timeout $((60 * SLOW)) "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet "${POLICY[@]}" -- "$@" \
 		>"$d/served" 2>&1 3>&- &
 	pid=$!
-	wait_for_listener "sp-$LAB-cli" "udp/0.0.0.0/$port"
+	wait_for_listener "sp-$LAB-cli" "udp/0.0.0.0/$port" || { kill "$pid" && return 1; }
 	for n in 1 2 3; do
 		run lab serve "$LAB" "$PYTHON" "$E2E/clients/net.py" udp 198.18.0.1 "$port"
 		[[ $status -eq 0 ]] || break
@@ -220,7 +220,7 @@ nested() { # ADDRESS COUNT SERVER-CGROUP CLIENT-CGROUP
 	"$TOP/scripts/lab" exec "$LAB" timeout $((120 * SLOW)) "$SALLYPORT" run --quiet --events "$EVENTS" -- \
 		"$PYTHON" "$E2E/clients/nested.py" "$base" "$1" "$2" >"$base.out" 2>&1 3>&- &
 	pid=$!
-	wait_for_file "$base.ready"
+	wait_for_file "$base.ready" || { kill "$pid" && return 1; }
 	command=$(command_of "$(command_of "$pid")")
 	server=$(cat "/proc/$command/task"/*/children)
 	cgroup=$root$(sed -n 's/^0:://p' "/proc/$command/cgroup")

@@ -10,6 +10,7 @@ connection is being made; and a datagram each. Both try what listens at port 777
 passed and nothing of the others' did.
 """
 import os
+import signal
 import socket
 import sys
 import threading
@@ -33,6 +34,7 @@ def foreign():
 
 
 def wait():
+    signal.alarm(100)  # of server and client each: nobody is left for ever when a test fails
     while not os.path.exists(base + ".go"):
         time.sleep(0.01)
 
