@@ -102,7 +102,8 @@ bool sp_policy_names(const struct sp_policy *policy, const char *name);
 
 /*
  * Warnings that `sallyport check` prints and `run` shows once: patterns that cover a public suffix
- * whole, rules that can never match, targets listed twice. Returns a NULL-terminated array, freed
+ * whole, rules that can never match, targets listed twice, "default": "allow", networks that are
+ * nearly everything, a cloud's metadata service in reach. Returns a NULL-terminated array, freed
  * with sp_strings_free().
  */
 int sp_policy_warnings(const struct sp_policy *policy, char ***ret_warnings, struct sp_error **err);

@@ -87,6 +87,27 @@ sp() {
 }
 
 # bats test_tags=any-kernel
+@test "check: what opens nearly everything, or a cloud's metadata service, is a warning that names rule and reason" {
+	local p=$BATS_TEST_TMPDIR/p.json
+	policy p.json '{ "version": 1, "rules": [ { "allow": ["a.test"] }, { "allow": ["0.0.0.0/0"], "id": "all" } ] }'
+	run -0 sp check "$p"
+	[[ $output == *'warning: rule 1 (all): "0.0.0.0/0": '*"opens every address"* ]] || fail "every IPv4 address"
+	[[ $output == *"warning: rule 1 (all) opens 169.254.169.254, "*credentials* ]] || fail "the metadata service"
+	run -0 sp check --json "$p"
+	[[ $output == *'"warnings":["rule 1 (all)'*169.254.169.254* ]] || fail "in JSON"
+	policy p.json '{ "version": 1, "rules": [ { "allow": ["::/0"], "id": "all" } ] }'
+	run -0 sp check "$p"
+	[[ $output == *'rule 0 (all): "::/0": '* && $output == *"opens fd00:ec2::254"* ]] || fail "every IPv6 address"
+	policy p.json '{ "version": 1, "default": "allow", "rules": [ { "deny": ["a.test"] } ] }'
+	run -0 sp check "$p"
+	[[ $output == *'warning: "default": "allow" opens all that no rule names'* ]] || fail "default"
+	[[ $output == *'warning: "default" opens 169.254.169.254, fd00:ec2::254'* ]] || fail "the metadata service by default"
+	policy p.json '{ "version": 1, "rules": [ { "allow": ["10.0.0.0/8", "a.test"] } ], "dns": { "private_answers": ["10.0.0.0/8"] } }'
+	run -0 sp check "$p"
+	[[ $output != *warning* ]] || fail "warns of a company's network"
+}
+
+# bats test_tags=any-kernel
 @test "explain: allowed, denied, default, port" {
 	policy p.json '{ "version": 1, "rules": [ { "deny": ["x.a.test"] }, { "allow": ["*.a.test", "b.test:22"] } ] }'
 	local p=$BATS_TEST_TMPDIR/p.json

@@ -606,6 +606,11 @@ static void warns(const char *text, const char *const *messages)
 #define QUIET(text) warns(text, (const char *const[]){NULL})
 #define ID(n) "\"id\":\"" n "\""
 
+#define WIDE(what)                                                                                 \
+	": a rule on addresses holds no name, and this one opens " what                            \
+	" to whoever listens there, under any name"
+#define META ": there clouds give this machine's credentials to whoever asks; "
+
 static void warnings(void **unused)
 {
 	(void)unused;
@@ -638,6 +643,32 @@ static void warnings(void **unused)
 	      "rule 0 (x): \"a.b\": \"tls\": false does not hold on port 443, where a connection "
 	      "to "
 	      "a name must start with a TLS handshake (tls.sni)");
+	/* everything, and what everything opens */
+	WARNS(RULES("{\"allow\":[\"0.0.0.0/0\"]," ID("x") "}"),
+	      "rule 0 (x): \"0.0.0.0/0\"" WIDE("every address"),
+	      "rule 0 (x) opens 169.254.169.254, 168.63.129.16, 192.0.0.192, 100.100.100.200" META
+	      "a rule before it that denies it closes it");
+	WARNS(RULES("{\"allow\":[\"::/0\",\"2000::/3\"]," ID("x") "}"),
+	      "rule 0 (x): \"::/0\"" WIDE("every address"),
+	      "rule 0 (x): \"2000::/3\"" WIDE("a large part of the net"),
+	      "rule 0 (x) opens fd00:ec2::254" META "a rule before it that denies it closes it");
+	WARNS(RULES("{\"allow\":[\"128.0.0.0/1\"],\"ports\":[443]," ID("x") "}"),
+	      "rule 0 (x): \"128.0.0.0/1\"" WIDE("a large part of the net"));
+	WARNS(RULES("{\"allow\":[\"169.254.169.254\"]," ID(
+		      "x") "},{\"allow\":[\"[fd00:ec2::254]:80\"]," ID("y") "}"),
+	      "rule 0 (x) opens 169.254.169.254" META "a rule before it that denies it closes it",
+	      "rule 1 (y) opens fd00:ec2::254" META "a rule before it that denies it closes it");
+	WARNS("{\"version\":1,\"default\":\"allow\"}",
+	      "\"default\": \"allow\" opens all that no rule names; a host that a rule denies by "
+	      "name is still reached by its address, or by a handshake that hides the name",
+	      "\"default\" opens 169.254.169.254, fd00:ec2::254, 168.63.129.16, 192.0.0.192, "
+	      "100.100.100.200" META "a rule that denies it closes it");
+	WARNS("{\"version\":1,\"dns\":{\"private_answers\":[\"10.0.0.0/8\",\"169.254.0.0/16\"]}}",
+	      "dns.private_answers[1] covers 169.254.169.254: an allowed name that resolves to it "
+	      "reaches a cloud's metadata service");
+	QUIET(RULES("{\"deny\":[\"0.0.0.0/0\",\"::/0\"]}"));
+	QUIET(RULES("{\"allow\":[\"10.0.0.0/8\",\"fc00::/16\",\"2001:db8::/32\"]}"));
+	QUIET(RULES("{\"allow\":[\"169.254.169.254:123\"]}")); /* its clock */
 	QUIET(RULES("{\"allow\":[\"192.0.2.1\"]},{\"deny\":[\"a.b:53\"]}"));
 	QUIET(RULES("{\"allow\":[\"a.b:80\"],\"tls\":false}"));
 	QUIET("{\"version\":1,\"tls\":{\"sni\":\"off\"},\"rules\":[{\"allow\":[\"a.b\"],\"tls\":"

@@ -6,6 +6,8 @@
  * one target of a rule that is asked earlier. Earlier targets are found by their text: a name is
  * covered by itself and by the wildcards of its ancestors, a network by the networks around it.
  * That finds no rule hidden by several others together; a warning that is given is always right.
+ *
+ * Whether a metadata service can be reached is what sp_policy_decide() says of its address.
  */
 #include <errno.h>
 #include <libpsl.h>
@@ -97,6 +99,104 @@ static int warn_not_enforced(struct warner *w, const struct sp_rule *rule,
 			 "%s (%s): %s: \"tls\": false does not hold on port 443, where a "
 			 "connection to a name must start with a TLS handshake (tls.sni)",
 			 rule->origin, rule->id, sp_quote(target->text).text);
+	return r;
+}
+
+/* A network of so many addresses that somebody's server of any kind is in it. */
+static int warn_wide(struct warner *w, const struct sp_rule *rule, const struct sp_target *target)
+{
+	static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool v4 = target->kind == SP_TARGET_ADDR && !memcmp(target->addr, v4_mapped, 12);
+
+	/* up to 0.0.0.0/7 and 2000::/3, which is all there is of public IPv6; fc00::/7 is private
+	 */
+	if (target->kind != SP_TARGET_ADDR || rule->kind == SP_RULE_DENY ||
+	    target->prefix >= (v4 ? 96 + 8 : 7))
+		return 0;
+	return warn(w,
+		    "%s (%s): %s: a rule on addresses holds no name, and this one opens %s to "
+		    "whoever listens there, under any name",
+		    rule->origin, rule->id, sp_quote(target->text).text,
+		    target->prefix == (v4 ? 96 : 0) ? "every address" : "a large part of the net");
+}
+
+/* Where clouds keep what lets who asks act as this machine. */
+static const struct {
+	const char *text;
+	uint8_t addr[16];
+} metadata[] = {
+#define V4(a, b, c, d)                                                                             \
+	{                                                                                          \
+		[10] = 0xff, [11] = 0xff, [12] = a, [13] = b, [14] = c, [15] = d                   \
+	}
+	{"169.254.169.254", V4(169, 254, 169, 254)},
+	{"fd00:ec2::254", {0xfd, 0, 0x0e, 0xc2, [14] = 2, [15] = 0x54}},
+	{"168.63.129.16", V4(168, 63, 129, 16)},
+	{"192.0.0.192", V4(192, 0, 0, 192)},
+	{"100.100.100.200", V4(100, 100, 100, 200)},
+#undef V4
+};
+
+#define METADATA_LEN (sizeof(metadata) / sizeof(metadata[0]))
+#define CLOSED (SP_RULE_DEFAULT - 1) /* no policy has so many rules */
+
+/* Who opens which of them: each rule once, with all that it opens. */
+static int warn_metadata_of(struct warner *w, const uint32_t by[METADATA_LEN], size_t first)
+{
+	const struct sp_policy *policy = w->policy;
+	const struct sp_rule *rule =
+		by[first] == SP_RULE_DEFAULT ? NULL : &policy->rules[by[first]];
+	char list[METADATA_LEN * 24] = "";
+
+	for (size_t i = 0; i < first; i++)
+		if (by[i] == by[first])
+			return 0; /* said */
+	for (size_t i = first; i < METADATA_LEN; i++)
+		if (by[i] == by[first])
+			sprintf(list + strlen(list), "%s%s", i == first ? "" : ", ",
+				metadata[i].text);
+	if (!rule)
+		return warn(w,
+			    "\"default\" opens %s: there clouds give this machine's credentials to "
+			    "whoever asks; a rule that denies it closes it",
+			    list);
+	return warn(w,
+		    "%s (%s) opens %s: there clouds give this machine's credentials to whoever "
+		    "asks; a rule before it that denies it closes it",
+		    rule->origin, rule->id, list);
+}
+
+static int warn_metadata(struct warner *w)
+{
+	const struct sp_policy *policy = w->policy;
+	uint32_t by[METADATA_LEN];
+	int r = 0;
+
+	for (size_t i = 0; i < METADATA_LEN; i++) {
+		struct sp_query query = {.has_addr = true, .port = 80, .protocol = SP_PROTOCOL_TCP};
+		struct sp_decision decision;
+
+		memcpy(query.addr, metadata[i].addr, 16);
+		by[i] = sp_policy_decide(policy, &query, &decision) == 0 &&
+					decision.action != SP_ACTION_DENY
+				? decision.rule
+				: CLOSED;
+	}
+	for (size_t i = 0; i < METADATA_LEN && !r; i++)
+		if (by[i] != CLOSED)
+			r = warn_metadata_of(w, by, i);
+	for (size_t i = 0; i < policy->private_len && !r; i++)
+		for (size_t j = 0; j < METADATA_LEN; j++) {
+			if (!sp_prefix_covers(policy->private_answers[i].addr,
+					      policy->private_answers[i].prefix, metadata[j].addr))
+				continue;
+			r = warn(
+				w,
+				"dns.private_answers[%zu] covers %s: an allowed name that resolves "
+				"to it reaches a cloud's metadata service",
+				i, metadata[j].text);
+			break;
+		}
 	return r;
 }
 
@@ -280,11 +380,20 @@ int sp_policy_warnings(const struct sp_policy *policy, char ***ret_warnings, str
 			if (r == 0)
 				r = warn_not_enforced(&w, rule, &rule->targets[j]);
 			if (r == 0)
+				r = warn_wide(&w, rule, &rule->targets[j]);
+			if (r == 0)
 				r = enter(&w, rule, &rule->targets[j], i);
 		}
 		if (r == 0 && i > 0)
 			r = warn_hidden(&w, rule, i);
 	}
+	if (r == 0 && policy->default_action == SP_ACTION_ALLOW)
+		r = warn(&w,
+			 "\"default\": \"allow\" opens all that no rule names; a host that a "
+			 "rule denies by name is still reached by its address, or by a handshake "
+			 "that hides the name");
+	if (r == 0)
+		r = warn_metadata(&w);
 	/* measured: musl takes REFUSED for a passing fault and asks again until its time-out of 5 s
 	 */
 	if (r == 0 && policy->denied_answer == SP_ANSWER_REFUSED)
