@@ -74,7 +74,7 @@ json() { # EXPRESSION
 	json '["not_learned"] == t["connect"]["runs"][1]["reasons"] and t["connect"]["runs"][1]["errno"] == "EHOSTUNREACH"'
 	json '[r["as"] for r in t["connect"]["runs"]] == ["outside", "nobody", "root"]'
 	# by what: the interface, a page that may change, no answer, a segment that was not accepted, a lenient server
-	json 'all(set(t[x]["runs"][2]["reasons"]) == {y} for x, y in (("wire", "loopback_wire"), ("link", "interface"), ("retry", "tls_second"), ("upgraded", "default"), ("alert-first", "default"), ("method", "http_not_http"), ("tunnel", "proxy")))'
+	json 'all(set(t[x]["runs"][2]["reasons"]) == {y} for x, y in (("wire", "loopback_wire"), ("link", "interface"), ("answered", "tls_second"), ("upgraded", "default"), ("alert-first", "default"), ("method", "http_not_http"), ("tunnel", "proxy")))'
 	json 'all(r["reasons"] == ["shared_pages"] or r["errno"] == "EINVAL" for x in t.values() if x["name"].startswith("page-") for r in x["runs"][1:])'
 	json 'all(counts[x] for x in ("A12", "A13", "A15", "B11", "B13", "D13", "D14"))'
 	# what no hook sees is seen, and said
@@ -103,7 +103,7 @@ json() { # EXPRESSION
 	[[ $status -eq 1 ]] || fail "status"
 	json 'd["ok"] is False and d["mode"] == "enforce"'
 	# of each group what only these hold
-	json 'all(t[x]["result"] == "passed" for x in ("name", "sni", "host", "wire", "link", "page-sni", "page-host", "retry", "upgraded", "alert-first", "method", "tunnel"))'
+	json 'all(t[x]["result"] == "passed" for x in ("name", "sni", "host", "wire", "link", "page-sni", "page-host", "answered", "upgraded", "alert-first", "method", "tunnel"))'
 	# and what other hooks and the launcher hold, holds
 	json 'all(t[x]["result"] == "held" for x in ("packet", "families", "ttl", "bind", "stolen-user", "memory-user", "root-user"))'
 }

@@ -184,6 +184,45 @@ counted() { # KEY
 	[[ $status -eq 0 ]] || fail "memory"
 }
 
+# The connections that the client's network namespace keeps track of.
+tracked() { nsenter --net="/run/netns/sp-$LAB-cli" cat /proc/sys/net/netfilter/nf_conntrack_count; }
+
+# Denials as many as COUNT; at most 256 in each 2^30 ns may have gone as far as connection tracking.
+probed() { # MODE ADDRESS PORT [LEAST]
+	local before after count=4000
+	before=$(tracked)
+	run inside "$PYTHON" "$E2E/clients/probes.py" "$1" "$2" "$3" "$count"
+	[[ $status -eq 0 && $output =~ (^|$'\n')([0-9]+\.[0-9]+)" " && $output != *sent=* ]] || fail "$1 $2"
+	after=$(tracked)
+	# the first second and the last may be parts of one
+	awk -v n=$((after - before)) -v all="$count" -v took="${BASH_REMATCH[2]}" -v least="${4:-1}" 'BEGIN {
+		most = 256 * (int(took / 1.073741824) + 2)
+		exit !(n >= least && n <= most && most < all)
+	}' || fail "$1 $2: $((after - before)) of $count denials were tracked: $output"
+}
+
+# bats test_tags=any-kernel
+@test "bounds: denials that only the packet hook can make: 256 a second reach connection tracking" {
+	local address before least port=7000 netns=/run/netns/sp-$LAB-cli
+	nsenter --net="$netns" nft 'add table inet sp_track; add chain inet sp_track out { type filter hook output priority 0; };
+		add rule inet sp_track out ct state invalid accept' || skip "this kernel has no connection tracking"
+	# shown outside: each is an entry
+	before=$(tracked)
+	for address in "$EVIL4" "$EVIL6"; do
+		outside "$PYTHON" "$E2E/clients/probes.py" sendto "$address" 6999 1000 >&2
+	done
+	(($(tracked) - before >= 1900)) || fail "only $(($(tracked) - before)) entries outside"
+	for address in "$EVIL4" "$EVIL6" "::ffff:$EVIL4"; do
+		# a mapped address is looked at again by the hook of sendmsg(), before any packet
+		least=1
+		[[ $address != ::ffff:* ]] || least=0
+		probed connected "$address" $((port++)) $least
+		probed sendto "$address" $((port++))
+		probed tcp "$address" $((port++))
+	done
+	nsenter --net="$netns" nft delete table inet sp_track
+}
+
 # The process that reads the rings is stopped; what is denied stays so, and what did not fit is counted.
 @test "bounds: rings: with sallyport stopped denials go on, and what did not fit is counted by kind" {
 	local d=$BATS_TEST_TMPDIR pid

@@ -413,13 +413,13 @@ int sp_attack_astray(struct sp_attack *a)
 
 /*
  * The server agrees to nothing. A friend says in its name that it does, in segments that TCP here
- * rejects, and then comes what would be in order if it had. Way: SP_ASK_AGREED, SP_ASK_RETRY.
+ * rejects, and then comes what would be in order if it had. Way: SP_ASK_AGREED, SP_ASK_HELLO.
  */
 int sp_attack_forged(struct sp_attack *a)
 {
 	static const char upgrade[] = "GET / HTTP/1.1\r\nHost: one.test\r\nConnection: Upgrade\r\n"
 				      "Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
-	bool tls = a->technique->way == SP_ASK_RETRY;
+	bool tls = a->technique->way == SP_ASK_HELLO;
 	struct sp_ask ask = {.magic = SP_ASK_MAGIC,
 			     .what = (uint16_t)a->technique->way,
 			     .family = (uint16_t)a->technique->family,

@@ -54,7 +54,7 @@ enum {
 	SP_ASK_NOTHING, /* but an answer; ends a hold */
 	SP_ASK_HOLD,	/* read nothing from the wire, until asked again (or for 2 s) */
 	SP_ASK_AGREED,	/* forge an answer 101 */
-	SP_ASK_RETRY,	/* forge a HelloRetryRequest */
+	SP_ASK_HELLO,	/* forge a ServerHello */
 };
 
 /* What the far side has seen, written by it alone. Index: number of a try. */
