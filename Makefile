@@ -75,7 +75,7 @@ help:
 #: make clean      remove build/
 #:
 #: As root, on any host; the Debian packages that they need are installed first:
-#: make demo       the main job on real traffic in a lab of its own, a story in two minutes
+#: make demo       the main job on real traffic in a lab of its own, a story in half a minute
 #: make check      all tests, under an hour; the last line counts them
 #: make check-LAYER   one layer: lint unit bpf e2e clients bypass vm (see tests/README.md)
 #: make check-long    what check has no time for: guests whole, mutants, soak, fuzzing; hours

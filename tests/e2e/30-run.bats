@@ -37,6 +37,13 @@ bare() {
 	[[ $status -eq 126 && $output == *"$BATS_TEST_TMPDIR/file"* ]] || fail "not 126 with its name"
 	run bare -- "$BATS_TEST_TMPDIR"
 	[[ $status -eq 126 ]] || fail "a directory: not 126"
+	# ping of many a distribution: it wants CAP_NET_RAW, and the kernel refuses it without
+	cp "$(type -P true)" "$BATS_TEST_TMPDIR/capable"
+	"$PYTHON" -c 'import os, struct, sys; os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x2000001, 1 << 13, 0, 0, 0))' \
+		"$BATS_TEST_TMPDIR/capable" || return 0
+	run bare -- "$BATS_TEST_TMPDIR/capable"
+	[[ $status -eq 126 && $output == *"capable: cannot execute: Operation not permitted: a file with capabilities"* ]] ||
+		fail "not 126 with the reason"
 	run bare
 	[[ $status -eq 2 ]] || fail "no command: not 2"
 }

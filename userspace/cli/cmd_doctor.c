@@ -1188,6 +1188,10 @@ static int examine(bool json)
 		sp_engine_close(doctor.engine);
 	if (json)
 		printf("],\"missing\":%u,\"ok\":%s}\n", missing, missing ? "false" : "true");
+	else if (missing && geteuid())
+		printf("\nUid %u cannot enforce; what this host can, only root finds out: sudo "
+		       "sallyport doctor\n",
+		       geteuid());
 	else if (missing)
 		printf("\nThis host cannot enforce: %u essential check%s failed.\n", missing,
 		       missing == 1 ? "" : "s");

@@ -1037,8 +1037,13 @@ static int hear(int report, struct sp_launched *launched, struct sp_error **err)
 		if (record.stage == SP_STAGE_EXEC && record.error == ENOENT)
 			sp_error_set(err, result, "%s: command not found", record.what);
 		else if (record.stage == SP_STAGE_EXEC)
-			sp_error_set(err, result, "%s: cannot execute: %s", record.what,
-				     strerror(record.error));
+			/* what execve() says where a file's capabilities are not to be had */
+			sp_error_set(err, result, "%s: cannot execute: %s%s", record.what,
+				     strerror(record.error),
+				     record.error == EPERM
+					     ? ": a file with capabilities (see getcap) that no "
+					       "command here may have, as ping's for raw sockets"
+					     : "");
 		else
 			sp_error_set(err, result, "cannot %s%s%s: %s", stage_names[record.stage],
 				     record.what[0] ? ": " : "", record.what,
