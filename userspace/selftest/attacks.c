@@ -1291,7 +1291,7 @@ static int stolen(struct sp_attack *a)
 	if (pidfd < 0)
 		return -errno;
 	fd = (int)syscall(SYS_pidfd_getfd, pidfd, a->try.socket, 0);
-	return fd < 0 ? -errno : send_evil(a, fd);
+	return fd < 0 ? sp_attack_traced(a, -errno) : send_evil(a, fd);
 }
 
 static int read_memory(struct sp_attack *a)
@@ -1300,7 +1300,8 @@ static int read_memory(struct sp_attack *a)
 	struct iovec to = {.iov_base = &byte, .iov_len = 1};
 	struct iovec from = {.iov_base = (void *)(uintptr_t)a->try.memory, .iov_len = 1};
 
-	return process_vm_readv(a->try.outsider, &to, 1, &from, 1, 0) < 0 ? -errno : 0;
+	return sp_attack_traced(
+		a, process_vm_readv(a->try.outsider, &to, 1, &from, 1, 0) < 0 ? -errno : 0);
 }
 
 static int call_bpf(struct sp_attack *a)

@@ -31,6 +31,13 @@ int sp_attack_na(struct sp_attack *attack, const char *format, ...)
 	return SP_TRY_NA;
 }
 
+int sp_attack_traced(struct sp_attack *attack, int r)
+{
+	return r < 0 && !attack->try.inside
+		       ? sp_attack_na(attack, "refused outside too: %s", strerror(-r))
+		       : r;
+}
+
 int sp_attack_broken(struct sp_attack *attack, const char *what, int r)
 {
 	snprintf(attack->note, sizeof(attack->note), "%s: %s", what, strerror(-r));

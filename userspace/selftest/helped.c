@@ -593,7 +593,7 @@ int sp_attack_neighbour_socket(struct sp_attack *a)
 	error = errno;
 	become(geteuid());
 	if (fd < 0)
-		return -error;
+		return sp_attack_traced(a, -error);
 	sp_lab_address(AF_INET, SP_AT_EVIL, (uint16_t)(SP_TRY_PORT + a->try.id), &to, &len);
 	return sendto(fd, a->try.marker, SP_MARKER_LEN, 0, (struct sockaddr *)&to, len) < 0 ? -errno
 											    : 0;
@@ -650,13 +650,13 @@ int sp_attack_neighbour(struct sp_attack *a)
 	become(SP_NEIGHBOUR);
 	switch (a->technique->way) {
 	case SP_NEIGHBOUR_MEMORY:
-		r = neighbour_memory(a);
+		r = sp_attack_traced(a, neighbour_memory(a));
 		break;
 	case SP_NEIGHBOUR_MEM_FILE:
-		r = neighbour_mem_file(a);
+		r = sp_attack_traced(a, neighbour_mem_file(a));
 		break;
 	case SP_NEIGHBOUR_TRACE:
-		r = neighbour_trace(a);
+		r = sp_attack_traced(a, neighbour_trace(a));
 		break;
 	case SP_NEIGHBOUR_SIGNAL: /* one that changes nothing */
 		r = kill(a->try.neighbour, SIGCONT) ? -errno : 0;

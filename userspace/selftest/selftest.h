@@ -236,6 +236,11 @@ void sp_worker(int fd) __attribute__((noreturn));
 /* Not to be tried here: a reason for people, and SP_TRY_NA. */
 int sp_attack_na(struct sp_attack *attack, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/*
+ * What a call that traces said. There are hosts where root may not either (kernel.yama.ptrace_scope
+ * 3, a container): not to be tried there.
+ */
+int sp_attack_traced(struct sp_attack *attack, int r);
 /* Says what came before did not work, and SP_TRY_BROKEN. */
 int sp_attack_broken(struct sp_attack *attack, const char *what, int r);
 
