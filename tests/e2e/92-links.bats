@@ -117,3 +117,21 @@ watched() { # COMMAND...: that changes the routes while a sandbox sends; fails i
 	[[ $output == *"before ok"*"after EPERM" ]] || fail "not as stated"
 	link_down
 }
+
+@test "links: up to 4,096 prefixes of both families are kept; beyond them any interface may be chosen" {
+	local n
+	link_up
+	for ((n = 0; n < 3900; n++)); do echo "route add 10.$((n / 256)).$((n % 256)).0/24 dev tun9"; done |
+		ip -n "sp-$LAB-cli" -batch -
+	run inside "$PYTHON" "$E2E/clients/links.py" by tun9 203.0.113.5
+	[[ $output == *"203.0.113.5 EPERM"* ]] || fail "not denied below the bound"
+	for ((n = 0; n < 300; n++)); do printf 'route add 2001:db8:ff:%x::/64 dev tun9\n' "$n"; done |
+		ip -n "sp-$LAB-cli" -batch -
+	run inside "$PYTHON" "$E2E/clients/links.py" by tun9 203.0.113.5
+	[[ $output == *"203.0.113.5 ok"* ]] || fail "denied beyond the bound"
+	link_down
+	link_up
+	run inside "$PYTHON" "$E2E/clients/links.py" by tun9 203.0.113.5
+	[[ $output == *"203.0.113.5 EPERM"* ]] || fail "not denied any more"
+	link_down
+}
