@@ -908,6 +908,10 @@ static size_t handshake(const struct sp_attack *a, int way, uint8_t buf[2048], s
 	if (way == H_SUFFIX)
 		hello.names[0] = "xone.test";
 	len = sp_hello_build(&hello, a->try.marker, message, &cut);
+	/* servers that do not join records (HAProxy) read the first: the name must be there whole
+	 */
+	if (way == H_ALLOWED_RECORDS)
+		cut = len - SP_MARKER_LEN - 6;
 	if (way == H_EMPTY_RECORD) {
 		memcpy(buf, empty, sizeof(empty));
 		at = sizeof(empty);
