@@ -1076,6 +1076,8 @@ __noinline int answer_tcp_message(struct __sk_buff *skb, struct sp_ctx *c, struc
 	if (c->payload_len < 2 || bpf_skb_load_bytes(skb, c->payload, h, 2))
 		goto lost;
 	n = (__u32)h[0] << 8 | h[1];
+	if (n > SP_STREAM_MAX)
+		answer_too_long(c, f, s);
 	if (n == 0 || n > SP_STREAM_MAX)
 		goto lost;
 	c->payload += 2;

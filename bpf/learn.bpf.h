@@ -599,8 +599,9 @@ __noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __
 }
 
 /*
- * The next record of the answer: learns the address in it, if it is one. SP_MORE, or SP_DONE if the
- * rest cannot be read or has no room; c->reason says why not, c->detail counts addresses taught.
+ * The next record of the answer: learns the address in it, if it is one. SP_MORE, or SP_DONE at the
+ * end, or if the rest cannot be read or has no room; c->reason says why not, c->detail counts
+ * addresses taught.
  */
 __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
 {
@@ -613,13 +614,15 @@ __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct 
 	conf = policy_conf(c->policy);
 	if (!conf)
 		return SP_DONE;
-	r = sp_answer_record(in, &s->dns, &s->name);
+	r = sp_answer_next(in, &s->dns, &s->name);
 	if (r < 0) {
 		c->reason = -r;
 		return SP_DONE;
 	}
+	if (r == SP_RECORD_AGAIN)
+		c->detail = 0;
 	if (r != SP_RECORD_ADDRESS)
-		return SP_MORE;
+		return r == SP_DONE ? SP_DONE : SP_MORE;
 	if ((addr_special(&s->dns) || addr_own(conf, &s->dns)) &&
 	    !addr_private_ok(c->policy, &s->dns)) {
 		c->reason = SP_REASON_REBINDING;
@@ -736,31 +739,28 @@ __noinline int question_restore(struct sp_scratch *s)
 	return 0;
 }
 
-#define SP_ANSWER_PASSES 3
-
 /*
- * The records of an answer. They are in no order (RFC 1034 3.6.2), and there are resolvers that put
- * an address before the CNAME that leads to it. So while the chain got on and nothing at its end
- * was found, it is gone through once more from where it has come to. No function of its own:
- * Linux 6.1 has 512 bytes of stack for a chain of calls, and this one is at the bound.
+ * Puts the owner of the address that was passed over where the event finds it, as text: the one
+ * that answer_learn() tells of if it can say nothing better.
  */
-static __always_inline void answer_records(struct sp_ctx *c, struct sp_scratch *s,
-					   const struct sp_stream *in)
+__noinline int answer_owner(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
 {
-	__u32 i, pass;
+	__u32 i, at;
 
-	for (pass = 0; pass < SP_ANSWER_PASSES; pass++) {
-		s->dns.followed = 0;
-		s->dns.off = SP_DNS_HEADER + c->name_len + 4; /* behind the question */
-		for (i = 0; i < SP_RRS_MAX; i++) {
-			if (i >= s->dns.answers)
-				break;
-			if (answer_step(c, s, in) != SP_MORE)
-				return;
-		}
-		if (c->detail || c->reason != SP_REASON_NONE || !s->dns.followed)
-			return;
+	if (!c || !s || !in)
+		return 0;
+	if (sp_dns_unpack(in, &s->dns, &s->name, s->dns.aside) != SP_DONE || s->name.len < 2)
+		return 0;
+	for (i = 1; i < SP_LABELS_MAX; i++) {
+		if (i >= s->name.labels)
+			break;
+		at = s->name.start[i];
+		s->name.wire[at] = '.';
 	}
+	copy_words(s->stream.data, s->name.wire + 1, 256);
+	c->sni_off = 0;
+	c->sni_len = s->name.len - 2;
+	return 0;
 }
 
 /*
@@ -770,6 +770,7 @@ static __always_inline void answer_records(struct sp_ctx *c, struct sp_scratch *
 __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in,
 			    struct sp_flow *f)
 {
+	__u32 i;
 	int r;
 
 	if (!c || !s || !in || !f)
@@ -795,7 +796,16 @@ __noinline int answer_learn(struct sp_ctx *c, struct sp_scratch *s, const struct
 	if (r == SP_MORE)
 		return 0; /* an error code: nothing to learn */
 	question_keep(s);
-	answer_records(c, s, in);
+	for (i = 0; i < SP_RRS_MAX; i++)
+		if (answer_step(c, s, in) != SP_MORE)
+			break;
+	if (c->reason == SP_REASON_NONE && i == SP_RRS_MAX &&
+	    (s->dns.again || s->dns.seen < s->dns.answers)) {
+		c->reason = SP_REASON_ANSWER_LONG;
+	} else if (c->reason == SP_REASON_NONE && !c->detail && s->dns.aside) {
+		c->reason = SP_REASON_ANSWER_OWNER;
+		answer_owner(c, s, in);
+	}
 	question_restore(s); /* for the event */
 	c->name_len = s->name.len;
 	if (c->detail && c->reason == SP_REASON_NONE)
@@ -812,6 +822,21 @@ __noinline int answer_emit(const struct sp_ctx *c, const struct sp_flow *f, stru
 			  c->reason == SP_REASON_ANSWER_LEARNED ? SP_VERDICT_ALLOWED
 			  : c->mode == SP_MODE_AUDIT_ONLY	? SP_VERDICT_WOULD_DENY
 								: SP_VERDICT_DENIED);
+}
+
+/* Tells of an answer that is not read at all, for its length. */
+__noinline int answer_too_long(struct sp_ctx *c, const struct sp_flow *f, struct sp_scratch *s)
+{
+	if (!c)
+		return 0;
+	c->kind = SP_EVENT_ANSWER;
+	c->reason = SP_REASON_ANSWER_LONG;
+	c->rule = SP_RULE_DEFAULT;
+	c->name = 0;
+	c->name_len = 0;
+	c->sni_len = 0;
+	c->detail = 0;
+	return answer_emit(c, f, s);
 }
 
 #endif

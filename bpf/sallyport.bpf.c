@@ -1679,6 +1679,8 @@ int sp_ingress(struct __sk_buff *skb)
 		}
 		if (i == SP_DNS_MESSAGES_MAX && c.payload_len)
 			f->flags |= SP_FLOW_RX_LOST;
+	} else if (c.payload_len > SP_STREAM_MAX) {
+		answer_too_long(&c, f, s);
 	} else if (stream_load(skb, &s->stream, c.payload, c.payload_len) == SP_DONE) {
 		answer_learn(&c, s, &s->stream, f);
 		answer_emit(&c, f, s);

@@ -4,7 +4,7 @@
  *
  * A query is judged whole: header, exactly one question without compression, at most one OPT record
  * beside it, and not a byte more. Of an answer only the answer section is read, record by record
- * (sp_answer_record()), following the CNAME chain from the question: an address counts if its owner
+ * (sp_answer_next()), following the CNAME chain from the question: an address counts if its owner
  * is the name that the chain has led to. Everything else in an answer teaches nothing.
  */
 #ifndef SP_PARSE_DNS_H
@@ -17,6 +17,7 @@
 #define SP_DNS_QUERY_MAX                                                                           \
 	1232u		   /* a longer query is no query: RFC 1035 names and one OPT fit in less */
 #define SP_DNS_HOPS_MAX 16 /* compression pointers followed for one name */
+#define SP_DNS_CNAMES_MAX 64 /* CNAMEs followed in one answer; resolvers follow some 10 to 20 */
 
 enum {
 	SP_TYPE_A = 1,
@@ -36,9 +37,16 @@ struct sp_dns {
 	__u16 flags; /* second and third byte of the header */
 	__u16 answers;
 	__u8 has_opt;
-	__u8 followed; /* a CNAME led on; the caller sets it back */
-	__u8 zero[2];
 	/* answers only */
+	__u8 foreign; /* an address or a CNAME of another name was passed over, in this pass, ... */
+	__u8 again;   /* ... and behind it the chain went on: it may be that name's */
+	__u8 passes;
+	__u8 links; /* CNAMEs followed, again ones too */
+	__u8 zero[3];
+	__u32 section; /* offset of the answer section */
+	__u32 seen;    /* records of it that were read in this pass */
+	__u32 aside; /* offset of the first address passed over in this pass that is what was asked
+		      * for; 0: none */
 	__u32 current; /* offset in the message of the name that the chain has led to */
 	__u64 current_hash;
 	__u32 ttl;	    /* of the record returned */
@@ -208,6 +216,16 @@ SP_STEP int sp_dns_unpack(const struct sp_stream *s, struct sp_dns *d, struct sp
 	return SP_DONE;
 }
 
+/* From the front of the answer section. */
+SP_INLINE void sp_answer_pass(struct sp_dns *d)
+{
+	d->off = d->section;
+	d->seen = 0;
+	d->foreign = 0;
+	d->again = 0;
+	d->aside = 0;
+}
+
 /*
  * Header and question of an answer; leaves the cursor at the answer section and the question in n.
  * SP_DONE; SP_MORE if there is nothing to learn (an error code); or a negative reason.
@@ -243,17 +261,19 @@ SP_STEP int sp_dns_answer(const struct sp_stream *s, struct sp_dns *d, struct sp
 	if (sp_get16(s, off + 2) != 1)
 		return SP_BAD(ANSWER_MALFORMED);
 	d->off = off + 4;
+	d->section = off + 4;
 	d->current = SP_DNS_HEADER;
 	d->current_hash = n->hash[0];
-	d->followed = 0;
+	d->passes = 0;
+	d->links = 0;
+	sp_answer_pass(d);
 	return d->flags & 0x000f ? SP_MORE : SP_DONE;
 }
 
 #define SP_RECORD_ADDRESS 2 /* d->address and d->ttl are set */
 
-/*
- * The next record of the answer section: SP_RECORD_ADDRESS, SP_MORE (nothing to learn from it, a
- * CNAME followed included), or a negative reason. n is scratch space. The caller counts records.
+/* The record at d->off: SP_RECORD_ADDRESS, SP_MORE (nothing to learn from it, a CNAME followed
+ * included), or a negative reason.
  */
 SP_INLINE int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, struct sp_name *n)
 {
@@ -284,17 +304,26 @@ SP_INLINE int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, stru
 	if (off + rdlength > d->end)
 		return SP_BAD(ANSWER_MALFORMED);
 	d->off = off + rdlength;
-	if (!mine || class != 1)
+	if (class != 1)
 		return SP_MORE;
+	if (!mine) {
+		if (type == d->type && !d->aside)
+			d->aside = at;
+		if (type == SP_TYPE_CNAME || type == SP_TYPE_A || type == SP_TYPE_AAAA)
+			d->foreign = 1;
+		return SP_MORE;
+	}
 	/* RFC 2181 8: a TTL with the top bit set is zero */
 	d->ttl = ttl & 0x80000000 ? 0 : ttl;
 	if (type == SP_TYPE_CNAME) {
+		if (++d->links > SP_DNS_CNAMES_MAX)
+			return SP_BAD(ANSWER_MALFORMED);
 		if (sp_dns_unpack(s, d, n, off) != SP_DONE || d->unpack_next != off + rdlength)
 			return SP_BAD(ANSWER_MALFORMED);
 		d->off = off + rdlength;
 		d->current = d->unpack_start;
 		d->current_hash = n->hash[0];
-		d->followed = 1;
+		d->again |= d->foreign;
 		return SP_MORE;
 	}
 	if (type == SP_TYPE_A) {
@@ -314,6 +343,32 @@ SP_INLINE int sp_answer_record(const struct sp_stream *s, struct sp_dns *d, stru
 		return SP_RECORD_ADDRESS;
 	}
 	return SP_MORE;
+}
+
+#define SP_ANSWER_PASSES 8
+#define SP_RECORD_AGAIN 3 /* from the front once more: what was taken is met again */
+
+/*
+ * The next record of the answer section: SP_RECORD_ADDRESS, SP_RECORD_AGAIN, SP_MORE (nothing to
+ * learn from it), SP_DONE at the end, or a negative reason. n is scratch space. The caller bounds
+ * how often it asks.
+ *
+ * Records are in no order (RFC 1034 3.6.2), and there are resolvers that put an address before the
+ * CNAME that leads to it. So where the chain went on behind what was passed over, the section is
+ * gone through once more, from where the chain has come to.
+ */
+SP_INLINE int sp_answer_next(const struct sp_stream *s, struct sp_dns *d, struct sp_name *n)
+{
+	if (!s || !d || !n)
+		return SP_BAD(ANSWER_MALFORMED);
+	if (d->seen < d->answers) {
+		d->seen++;
+		return sp_answer_record(s, d, n);
+	}
+	if (!d->again || ++d->passes >= SP_ANSWER_PASSES)
+		return SP_DONE;
+	sp_answer_pass(d);
+	return SP_RECORD_AGAIN;
 }
 
 #endif

@@ -38,7 +38,7 @@
 #define SP_LEARNED_PER_ADDR 8	   /* names that a connect without a handshake can stand on */
 #define SP_WAITING_MAX 2	   /* unanswered queries of one socket: A and AAAA */
 #define SP_PENDING_MAX 4096	   /* unanswered queries of one sandbox beyond those */
-#define SP_RRS_MAX 64		   /* records of one answer that are looked at */
+#define SP_RRS_MAX 1024		   /* records of one answer that are read, again ones too */
 #define SP_EXTENSIONS_MAX 96	   /* extensions of one ClientHello */
 #define SP_HEADERS_MAX 96	   /* header lines of one HTTP request head */
 #define SP_SCRATCH_OWN 4    /* decisions of one sandbox under way on one CPU (some preempted) ... */

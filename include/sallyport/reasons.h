@@ -95,7 +95,10 @@
 	X(PROXY, "proxy", "a request for a proxy names a host that no rule allows by name")        \
 	/* DNS */                                                                                  \
 	X(DNS_STRIPPED, "dns_stripped", "HTTPS and SVCB records are withheld (tls.ech: strip)")    \
-	X(LOOPBACK_SHARED, "loopback_shared", "sockets outside may share that listener's port")
+	X(LOOPBACK_SHARED, "loopback_shared", "sockets outside may share that listener's port")    \
+	X(ANSWER_OWNER, "answer_owner",                                                            \
+	  "the answer has addresses of another name, to which no CNAME leads")                     \
+	X(ANSWER_LONG, "answer_long", "the answer has more records than are read")
 
 /* SP_REASON_NONE, SP_REASON_RULE, ...: the codes of the list above, in its order. */
 enum sp_reason {

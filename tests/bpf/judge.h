@@ -85,7 +85,25 @@ SP_STEP int judge_query(struct judge_work *w)
 	return r;
 }
 
-/* One record: SP_MORE, or a reason. */
+/* What was taught before the section is gone through once more does not count. */
+SP_STEP int judge_forget(struct judge_work *w)
+{
+	__u32 i;
+
+	if (!w)
+		return 0;
+	for (i = 0; i < SP_RRS_MAX; i++) {
+		if (i >= w->out.learned)
+			break;
+		sp_store64(&w->out.learn[i].addr[0], 0);
+		sp_store64(&w->out.learn[i].addr[8], 0);
+		w->out.learn[i].ttl = 0;
+	}
+	w->out.learned = 0;
+	return 0;
+}
+
+/* One record: SP_MORE, SP_DONE, or a reason. */
 SP_STEP int judge_record(struct judge_work *w)
 {
 	struct judged_learn *l;
@@ -94,7 +112,11 @@ SP_STEP int judge_record(struct judge_work *w)
 
 	if (!w)
 		return SP_BAD(ANSWER_MALFORMED);
-	r = sp_answer_record(&w->stream, &w->dns, &w->name);
+	r = sp_answer_next(&w->stream, &w->dns, &w->name);
+	if (r == SP_RECORD_AGAIN) {
+		judge_forget(w);
+		return SP_MORE;
+	}
 	if (r != SP_RECORD_ADDRESS)
 		return r;
 	at = w->out.learned;
@@ -128,13 +150,11 @@ SP_STEP int judge_answer(struct judge_work *w)
 	if (r == SP_MORE)
 		return SP_DONE; /* an error code */
 	for (i = 0; i < SP_RRS_MAX; i++) {
-		if (i >= w->dns.answers)
-			break;
 		r = judge_record(w);
-		if (r < 0) {
+		if (r < 0)
 			w->out.verdict = r;
+		if (r != SP_MORE)
 			break;
-		}
 	}
 	return r;
 }

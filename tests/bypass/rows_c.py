@@ -1211,11 +1211,11 @@ def hexadecimal(host):
 def learn(t, name, host=ODD_RESOLVER4, qtype=A, stream=False):
     """Asks, and returns all that the resolver says within a moment of its first answer."""
     sock = tell(t, prefixed(query(name, qtype)), host) if stream else ask(t, query(name, qtype), host)
-    answers = reply(sock) if stream else sock.recv(4096)
+    answers = reply(sock) if stream else sock.recv(65535)
     sock.settimeout(0.02 * SLOW)
     try:
         while True:
-            answers += reply(sock) if stream else sock.recv(4096)
+            answers += reply(sock) if stream else sock.recv(65535)
     except OSError:
         return answers
 
@@ -1300,7 +1300,7 @@ ANSWERS = (
     ("C11", "pointer-header", "header", "an answer with a pointer into the header"),
     ("C11", "uncounted", "behind", "a record behind the counted ones"),
     ("C11", "cut", "cut", "an answer that ends within the record"),
-    ("C13", "record-65", "late64", "the 65th record of an answer"),
+    ("C13", "record-1025", "late1024", "the 1025th record of an answer"),
     ("C14", "srv", "srv", "an SRV record, and the address of its target"),
     ("C14", "mx", "mx", "an MX record, and the address of its target"),
     ("C14", "glue", "glue", "an NS record, and the address of its target"),

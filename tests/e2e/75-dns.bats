@@ -106,5 +106,67 @@ policy() { # JSON
 	for name in other round; do
 		run inside dig +tries=1 @"$GOOD4" "$name.odd.test"
 		no_event kind=answer reason=learned
+		event kind=answer reason=answer_owner owner=z.cdn.test
 	done
+}
+
+@test "dns: addresses of another name, to which no CNAME leads: not taught, and the event says whose they are" {
+	POLICY=(--allow flat.test --resolver "$R3")
+	run inside dig +short +tries=1 @"$R3" flat.test
+	[[ $output == *198.18.0.2* ]] || fail "no answer"
+	event kind=answer verdict=denied reason=answer_owner name=flat.test owner=edge.cdn.test
+	run -0 inside dig +short +tries=1 +tcp @"$R3" flat.test
+	event kind=answer verdict=denied reason=answer_owner name=flat.test owner=edge.cdn.test
+}
+
+# All addresses that a C library finds for a name, and a connection to the last of each family.
+every_address() { # NAME COUNT
+	cat >"$BATS_TEST_TMPDIR/every.py" <<-'PY'
+		import socket, sys
+		found = {each[4][0] for each in socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM)}
+		print(len(found), "addresses")
+		for host in ("198.18.0.2", "2001:db8:5a11::2"):
+		    assert host in found, host
+		    socket.create_connection((host, 80), 4).close()
+		sys.exit(len(found) != int(sys.argv[2]))
+	PY
+	"$PYTHON" "$BATS_TEST_TMPDIR/every.py" "$@"
+}
+
+@test "dns: a name with 100 IPv4 and 100 IPv6 addresses, and with 560 of each: all are learned" {
+	local count name
+	export SP_LAB_RESOLV=$BATS_TEST_TMPDIR/resolv.conf BATS_TEST_TMPDIR PYTHON
+	echo "nameserver $R3" >"$SP_LAB_RESOLV"
+	export -f every_address
+	for count in 100 560; do # of AAAA as many as there is room for in 16,896 bytes
+		name=lots-$count.test
+		POLICY=(--allow "$name")
+		run -0 outside bash -c "every_address $name $((2 * count))"
+		run -0 inside bash -c "every_address $name $((2 * count))"
+		no_event verdict=denied
+		event kind=answer reason=learned addresses="$count"
+	done
+	# in one datagram
+	POLICY=(--allow lots-100.test)
+	run -0 inside sh -c "dig +tries=1 +ignore +bufsize=4096 lots-100.test AAAA | grep -c 2001:db8 && nc -z -w 4 $GOOD6 80" ||
+		fail "$output"
+}
+
+@test "dns: of a name with more addresses than are read, the event says so; what was not read is denied" {
+	local name=lots-1030.test
+	POLICY=(--allow "$name" --resolver "$R3")
+	run inside dig +short +tries=1 +tcp @"$R3" "$name" A
+	[[ $output == *"$GOOD4"* ]] || fail "no answer"
+	event kind=answer verdict=denied reason=answer_long name="$name"
+	run inside sh -c "dig +short +tries=1 +tcp @$R3 $name A >/dev/null; nc -z -w 4 $GOOD4 80"
+	[[ $status -ne 0 ]] || fail "the last address is reached"
+	event kind=connect verdict=denied reason=not_learned
+	# and of one that is too long to be read at all
+	run inside dig +short +tries=1 +tcp @"$R3" lots-1100.test A
+	[[ $output != *"$GOOD4"* ]] || fail "not denied"
+	POLICY=(--allow lots-1100.test --resolver "$R3")
+	run inside dig +short +tries=1 +tcp @"$R3" lots-1100.test A
+	event kind=answer verdict=denied reason=answer_long
+	run inside dig +short +tries=1 +ignore +bufsize=32000 @"$R3" lots-1100.test A
+	event kind=answer verdict=denied reason=answer_long
 }

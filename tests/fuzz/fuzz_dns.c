@@ -116,13 +116,13 @@ static bool unpack(const uint8_t *p, size_t size, size_t at, struct ref_name *n,
 struct answer {
 	bool question;
 	struct ref_name name;
-	unsigned int type, learned;
+	unsigned int type, learned, links;
 	struct judged_learn learn[SP_RRS_MAX];
 };
 
 /* One record at *at. False if it is malformed. */
 static bool record(const uint8_t *p, size_t size, size_t *at, struct ref_name *current,
-		   size_t *stands, struct answer *a)
+		   size_t *stands, struct answer *a, bool *passed, bool *again)
 {
 	struct ref_name owner;
 	size_t off, start, len, next;
@@ -143,13 +143,19 @@ static bool record(const uint8_t *p, size_t size, size_t *at, struct ref_name *c
 		return false;
 	type = ref16(p + off);
 	len = ref16(p + off + 8);
-	mine = mine && ref16(p + off + 2) == 1;
 	if (off + 10 + len > size)
 		return false;
 	*at = off + 10 + len;
-	if (!mine)
+	if (ref16(p + off + 2) != 1)
 		return true;
+	if (!mine) {
+		*passed |= type == 1 || type == 5 || type == 28;
+		return true;
+	}
 	if (type == 5) {
+		*again |= *passed;
+		if (++a->links > 64)
+			return false;
 		if (!unpack(p, size, off + 10, current, &next, stands))
 			return false;
 		return next == *at;
@@ -174,7 +180,8 @@ static bool record(const uint8_t *p, size_t size, size_t *at, struct ref_name *c
 static bool answer(const uint8_t *p, size_t size, struct answer *a)
 {
 	struct ref_name current;
-	size_t at = 12, stands = 12;
+	size_t at = 12, stands = 12, section;
+	unsigned int read = 0;
 
 	memset(a, 0, sizeof(*a));
 	if (size < 12 || (p[2] & 0xf8) != 0x80 || ref16(p + 4) != 1)
@@ -187,9 +194,26 @@ static bool answer(const uint8_t *p, size_t size, struct answer *a)
 	current = a->name;
 	if (p[3] & 15)
 		return true;
-	for (unsigned int i = 0; i < ref16(p + 6) && i < 64; i++)
-		if (!record(p, size, &at, &current, &stands, a))
-			return false;
+	section = at;
+	for (unsigned int pass = 0; pass < 8; pass++) {
+		bool passed = false, again = false;
+
+		if (pass) {
+			at = section;
+			if (read++ == SP_RRS_MAX)
+				return true;
+			memset(a->learn, 0, sizeof(a->learn));
+			a->learned = 0;
+		}
+		for (unsigned int i = 0; i < ref16(p + 6); i++) {
+			if (read++ == SP_RRS_MAX)
+				return true;
+			if (!record(p, size, &at, &current, &stands, a, &passed, &again))
+				return false;
+		}
+		if (!again)
+			break;
+	}
 	return true;
 }
 

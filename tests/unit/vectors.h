@@ -37,7 +37,7 @@ struct vector {
 	enum vector_kind kind;
 	uint32_t len;
 	uint8_t *bytes;
-	char expect[8192];
+	char expect[32 * SP_RRS_MAX + 256];
 };
 
 struct vectors {

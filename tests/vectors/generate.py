@@ -19,7 +19,9 @@ import struct
 import sys
 
 STREAM_MAX = 16896  # SP_STREAM_MAX
-RRS_MAX = 64  # SP_RRS_MAX
+RRS_MAX = 1024  # SP_RRS_MAX
+PASSES = 8  # SP_ANSWER_PASSES
+CNAMES_MAX = 64  # SP_DNS_CNAMES_MAX
 HOPS_MAX = 16  # compression pointers followed for one name
 EXTENSIONS_MAX = 96  # SP_EXTENSIONS_MAX
 HEADERS_MAX = 96  # SP_HEADERS_MAX
@@ -427,10 +429,22 @@ def dns_answers():
     answer("cname-three-skips-one", msg(c1, c2, c3, rr(ptr(c2at), A, addr("203.0.113.66"), 20)),
            HOST, A, [])
     answer("cname-out-of-order", msg(
-        rr("cdn.example.net", A, addr("198.51.100.7"), 20), cname), HOST, A, [])
+        rr("cdn.example.net", A, addr("198.51.100.7"), 20), cname), HOST, A, [seven])
     answer("cname-chain-out-of-order", msg(
         rr("b.example.net", CNAME, wire("c.example.net")), rr(q0, CNAME, wire("b.example.net")),
-        rr("c.example.net", A, addr("198.51.100.7"), 20)), HOST, A, [])
+        rr("c.example.net", A, addr("198.51.100.7"), 20)), HOST, A, [seven])
+    answer("cname-between-addresses", msg(
+        rr("cdn.example.net", A, addr("198.51.100.7"), 20), cname,
+        rr("cdn.example.net", A, addr("198.51.100.8"), 20)), HOST, A, [seven, ("198.51.100.8", 20)])
+    answer("cname-out-of-order-old-owner", msg(
+        rr("evil.com", A, addr("203.0.113.66"), 20), cname, a1), HOST, A, [])
+    # each time that the section is gone through the chain gets on by one
+    for n in (PASSES - 1, PASSES):
+        names = [HOST] + ["c%d.example" % i for i in range(n)]
+        links = [rr(one, CNAME, wire(two)) for one, two in zip(names, names[1:])]
+        answer("cname-chain-reversed-%d" % n, msg(
+            rr(names[-1], A, addr("198.51.100.7"), 20), *reversed(links)), HOST, A,
+            [seven] if n < PASSES else [])
     answer("cname-of-another-name", msg(
         rr("evil.com", CNAME, q0), rr("evil.com", A, addr("203.0.113.66"), 20), a1), HOST, A, [one])
     answer("cname-second-of-same-owner", msg(
@@ -446,15 +460,14 @@ def dns_answers():
         rr("github.com", DNAME, wire("github.example"), 30),
         rr(q0, CNAME, wire("api.github.example"), 30),
         rr("api.github.example", A, addr("198.51.100.7"), 20)), HOST, A, [seven])
-    # the chain is followed for 63 names, and the address is record 64 / 65
-    for n in (63, 64):
+    for n in (CNAMES_MAX, CNAMES_MAX + 1):
         chain, prev = [], q0
         for i in range(n):
             pos = offset(*chain) + len(wire(prev)) + 10
             chain.append(rr(prev, CNAME, wire("c%d.example" % i), 30))
             prev = ptr(pos)
         answer("cname-chain-%d" % n, msg(*chain, rr(prev, A, addr("198.51.100.7"), 20)), HOST, A,
-               [seven] if n < RRS_MAX else [])
+               *([[seven]] if n <= CNAMES_MAX else [[], "bad"]))
 
     # what teaches nothing
     answer("other-owner", msg(rr("evil.com", A, addr("203.0.113.66"), 60)), HOST, A, [])
@@ -496,18 +509,22 @@ def dns_answers():
 
     # how many records
     def lots(n):
-        return [rr(q0, A, bytes([192, 0, 2, i]), 60) for i in range(n)]
+        return [rr(q0, A, bytes([192, 0, 2 + i // 256, i % 256]), 60) for i in range(n)]
 
     def lots_learned(n):
-        return [("192.0.2.%d" % i, 60) for i in range(min(n, RRS_MAX))]
+        return [("192.0.%d.%d" % (2 + i // 256, i % 256), 60) for i in range(min(n, RRS_MAX))]
 
-    for n in (63, 64, 65, 200):
+    for n in (65, 200, RRS_MAX - 1, RRS_MAX, RRS_MAX + 1):
         answer("records-%d" % n, msg(*lots(n)), HOST, A, lots_learned(n))
-    answer("records-64-foreign-then-own", msg(*[rr("evil.com", A, addr("203.0.113.66"))] * 64, a1),
-           HOST, A, [])
-    answer("records-63-foreign-then-own", msg(*[rr("evil.com", A, addr("203.0.113.66"))] * 63, a1),
-           HOST, A, [one])
-    answer("records-65-bad-last", msg(*lots(64), rr(q0, A, b"\1\2\3")), HOST, A, lots_learned(64))
+    far = rr(ptr(16), A, addr("203.0.113.66"))
+    answer("records-%d-foreign-then-own" % RRS_MAX, msg(*[far] * RRS_MAX, a1), HOST, A, [])
+    answer("records-%d-foreign-then-own" % (RRS_MAX - 1), msg(*[far] * (RRS_MAX - 1), a1), HOST, A, [one])
+    answer("records-%d-bad-last" % (RRS_MAX + 1), msg(*lots(RRS_MAX), rr(q0, A, b"\1\2\3")), HOST, A,
+           lots_learned(RRS_MAX))
+    # records that are met again count again
+    late = [rr("cdn.example.net", A, addr("198.51.100.7"), 20), cname]
+    fill = (RRS_MAX - 1) // 2 - 2
+    answer("records-again", msg(*late, *[rr(q0, TXT, b"")] * fill), HOST, A, [seven])
 
     # malformed: what stood before has been taught, nothing after
     answer("rdlength-3", msg(a1, rr(q0, A, b"\1\2\3"), a2), HOST, A, [one], "bad")

@@ -6,6 +6,9 @@ Usage: odd_dns.py DIR ADDRESS
 
   tc.test       UDP: truncated (TC=1, no answers); TCP: 198.18.0.2
   many.test     30 A records, 198.18.0.2 the last; the others 198.18.1.1 to 198.18.1.29
+  lots.test     100 A and 100 AAAA records, the last of them 198.18.0.2 and 2001:db8:5a11::2
+  lots-N.test   the same with N of each
+  flat.test     one address, under the name edge.cdn.test, to which nothing leads
   wrongid.test  first an answer with another id and 198.18.0.66, then the right one, 198.18.0.2
   extra.test    198.18.0.2, and beside it A records for evil.test in the answer and the additional part
   widen.test    CNAME good.test, A of good.test, and an A of a name that is not in the chain
@@ -82,7 +85,7 @@ def odd(op, query_id, question, rtype, name, data):
         names = [name] + [f"c{i}.test" for i in range(int(op[5:]))]
         return [usual([record(one, CNAME, wire(two)) for one, two in zip(names, names[1:])] + [rr(names[-1])])]
     if op.startswith("late"):  # behind so many other records
-        return [usual([record(name, 16, b"\x01x")] * int(op[4:]) + [rr()])]
+        return [usual([at(12) + struct.pack("!HHIH", 16, 1, 30, 2) + b"\x01x"] * int(op[4:]) + [rr()])]
     return {
         "a": lambda: [usual([rr()])],
         "tc": lambda: [usual([], flags=0x8380)],
@@ -142,6 +145,22 @@ def odd_messages(query_id, question, rtype, name):
     return messages + (odd("then", query_id, question, rtype, name, b"") if then else [])
 
 
+def lots(query, query_id, question, rtype, count, tcp):
+    good = "198.18.0.2" if rtype == A else "2001:db8:5a11::2"
+    one, data = (b"", b"") if rtype not in (A, AAAA) else (
+        at(12) + struct.pack("!HHIH", rtype, 1, 30, 4 if rtype == A else 16),
+        [socket.inet_pton(socket.AF_INET, f"198.19.{i >> 8}.{i & 255}") if rtype == A else
+         socket.inet_pton(socket.AF_INET6, f"2001:db8:5a11:1::{i:x}") for i in range(1, count)])
+    answers = [one + each for each in data]
+    if answers:
+        answers.append(one + socket.inet_pton(socket.AF_INET if rtype == A else socket.AF_INET6, good))
+    whole = message(query_id, question, answers)
+    room = 512
+    if query[11] == 1:  # the size that an OPT record gives
+        room = struct.unpack("!H", query[12 + len(question) + 3:12 + len(question) + 5])[0]
+    return [whole if tcp or len(whole) <= room else message(query_id, question, [], flags=0x8380)]
+
+
 def answer(query, tcp):
     """Returns the messages to send."""
     query_id = struct.unpack("!H", query[:2])[0]
@@ -153,7 +172,9 @@ def answer(query, tcp):
     if name == "mapped.test" and rtype == AAAA:
         data = socket.inet_pton(socket.AF_INET6, "::ffff:10.0.0.1")
         return [message(query_id, question, [record(name, AAAA, data)])]
-    known = ("tc.test", "many.test", "wrongid.test", "extra.test", "widen.test", "ttl0.test",
+    if name.startswith("lots"):
+        return lots(query, query_id, question, rtype, int(name[5:-5] or 100), tcp)
+    known = ("flat.test", "tc.test", "many.test", "wrongid.test", "extra.test", "widen.test", "ttl0.test",
              "mixed.test", "mapped.test")
     if name not in known:
         return [message(query_id, question, [], flags=0x8183)]
@@ -163,6 +184,8 @@ def answer(query, tcp):
         if not tcp:
             return [message(query_id, question, [], flags=0x8380)]
         return [message(query_id, question, [a(name, good)])]
+    if name == "flat.test":
+        return [message(query_id, question, [a("edge.cdn.test", good)])]
     if name == "many.test":
         answers = [a(name, f"198.18.1.{i}") for i in range(1, 30)] + [a(name, good)]
         return [message(query_id, question, answers)]

@@ -409,7 +409,8 @@ int sp_event_json(const struct sp_event *record, const struct sp_policy *policy,
 		sp_buf_json(&buf, name, len);
 	}
 	if (event->sni_len) {
-		sp_buf_add(&buf, ",\"sni\":");
+		/* of an answer: whose the addresses are */
+		sp_buf_add(&buf, event->kind == SP_EVENT_ANSWER ? ",\"owner\":" : ",\"sni\":");
 		sp_buf_json(&buf, event->sni, event->sni_len);
 	}
 	json_detail(&buf, event);
@@ -589,6 +590,10 @@ static void write_reason(struct sp_buf *buf, const struct sp_event *event,
 		sp_buf_add(buf, host ? "the Host " : "the server name ");
 		sp_buf_word(buf, event->sni, event->sni_len);
 		sp_buf_add(buf, " was not resolved to this address here");
+	} else if (event->sni_len && event->reason == SP_REASON_ANSWER_OWNER) {
+		sp_buf_add(buf, "it has addresses of ");
+		sp_buf_word(buf, event->sni, event->sni_len);
+		sp_buf_add(buf, ", to which no CNAME leads");
 	} else {
 		sp_buf_add(buf, sp_reason_text(event->reason));
 	}
