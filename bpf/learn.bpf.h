@@ -14,6 +14,7 @@
 #include "decide.bpf.h"
 
 #define SP_SECOND_NS 1000000000ULL
+#define SP_FOR_EVER (~0ULL)
 #define SP_PENDING_NS (20 * SP_SECOND_NS) /* a query is waited for this long */
 
 /* ---- sweeping ------------------------------------------------------------------------------- */
@@ -479,6 +480,48 @@ __noinline __u32 learned_place(const struct sp_learned *l, const struct sp_ctx *
 }
 
 /*
+ * Until when an answer holds. ~0, for the life of the sandbox, where the rule says so; of so many
+ * pairs only, since such never make room for others.
+ */
+__noinline __u64 learned_until(const struct sp_ctx *c, __u32 ttl)
+{
+	struct sp_policy_conf *conf = c ? policy_conf(c->policy) : NULL;
+	struct sp_tables t = {};
+	const struct sp_acl *acl;
+	struct sp_sandbox *b;
+	__u32 slot;
+
+	if (!conf)
+		return 0;
+	if (ttl < conf->min_ttl)
+		ttl = conf->min_ttl;
+	if (ttl > conf->max_ttl)
+		ttl = conf->max_ttl;
+	t.policy = c->policy;
+	acl = c->acl ? sp_tables_acl(&t, c->acl) : NULL;
+	slot = c->sandbox;
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	if (acl && b && (acl->flags & SP_ACL_KEEP) && b->kept < SP_KEPT_MAX)
+		return SP_FOR_EVER;
+	return c->now + ttl * SP_SECOND_NS;
+}
+
+/* Counts a pair that has become one for ever. */
+__noinline int learned_kept(const struct sp_ctx *c)
+{
+	struct sp_sandbox *b;
+	__u32 slot;
+
+	if (!c)
+		return 0;
+	slot = c->sandbox;
+	b = bpf_map_lookup_elem(&sandboxes, &slot);
+	if (b)
+		__sync_fetch_and_add(&b->kept, 1);
+	return 0;
+}
+
+/*
  * Learns that s->dns.address belongs to the name c->name (ACL c->acl) until `expires`. Returns 1,
  * or 0 if there is no room. Of more than SP_LEARNED_PER_ADDR names of one address, the one that
  * expires soonest no longer counts for connections without a handshake; its pair stays.
@@ -490,7 +533,7 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 	struct sp_learned_name *n;
 	struct sp_learned *l;
 	struct sp_pair k;
-	__u32 slot, at;
+	__u32 slot, at, fresh;
 	void *inner;
 
 	if (!c || !s)
@@ -506,6 +549,8 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 		return 0;
 	/* an answer does not cut short what is known for longer: an earlier answer, dns.static */
 	old = bpf_map_lookup_elem(inner, &k);
+	fresh = expires == SP_FOR_EVER &&
+		!(old && old->generation == c->generation && old->expires == SP_FOR_EVER);
 	if (old && old->generation == c->generation && old->expires > expires) {
 		expires = old->expires;
 		v.expires = expires;
@@ -519,6 +564,8 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 		*(volatile __u64 *)&old->expires = expires;
 	else if (bpf_map_update_elem(inner, &k, &v, BPF_ANY))
 		return 0;
+	if (fresh)
+		learned_kept(c);
 	inner = bpf_map_lookup_elem(&learned_addrs, &slot);
 	if (!inner)
 		return 0;
@@ -606,7 +653,7 @@ __noinline int learn_text(const struct sp_ctx *c, const struct sp_scratch *s, __
 __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct sp_stream *in)
 {
 	struct sp_policy_conf *conf;
-	__u64 expires, ttl;
+	__u64 expires;
 	int r;
 
 	if (!c || !s || !in)
@@ -628,12 +675,7 @@ __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct 
 		c->reason = SP_REASON_REBINDING;
 		return SP_MORE;
 	}
-	ttl = s->dns.ttl;
-	if (ttl < conf->min_ttl)
-		ttl = conf->min_ttl;
-	if (ttl > conf->max_ttl)
-		ttl = conf->max_ttl;
-	expires = c->now + ttl * SP_SECOND_NS;
+	expires = learned_until(c, s->dns.ttl);
 	r = learn_pair(c, s, expires);
 	if (!r && sweep_sandbox(c->sandbox, c->now))
 		r = learn_pair(c, s, expires);

@@ -35,6 +35,7 @@
 #define SP_LEARNED_ADDRS_MAX 8192 /* addresses that one sandbox may have learned */
 #define SP_LEARNED_PAIRS_MAX 16384 /* (address, name) pairs of one sandbox */
 #define SP_LEARNED_NAMES_MAX 4096  /* names of one sandbox that have learned addresses */
+#define SP_KEPT_MAX 4096	   /* of the pairs, those that are kept beyond their TTL */
 #define SP_LEARNED_PER_ADDR 8	   /* names that a connect without a handshake can stand on */
 #define SP_WAITING_MAX 2	   /* unanswered queries of one socket: A and AAAA */
 #define SP_PENDING_MAX 4096	   /* unanswered queries of one sandbox beyond those */
@@ -118,7 +119,8 @@ struct sp_acl {
 	__u16 zero;
 };
 
-#define SP_ACL_TLS 1u /* some entry says that its ports speak TLS */
+#define SP_ACL_TLS 1u  /* some entry says that its ports speak TLS */
+#define SP_ACL_KEEP 2u /* some entry that allows says that addresses are kept */
 
 /* One of an ordered list: ports and protocols, and what is decided for them. */
 struct sp_acl_entry {
@@ -139,6 +141,8 @@ struct sp_acl_entry {
  * not open its services then: entries that deny hold, and of the others those with SP_ENTRY_LOCAL.
  */
 #define SP_LOCAL 0x80u
+
+#define SP_ENTRY_KEEP 16u /* `"keep_addresses": true`: they outlive their TTL */
 
 #define SP_ENTRY_DATAGRAMS 8u /* `"protocol": "udp"`: on 443 too, what is not QUIC may be sent */
 
@@ -244,6 +248,7 @@ struct sp_sandbox {
 	__u32 any_interface;	   /* likewise: SP_ANY_INTERFACE_* */
 	__u32 reuse_pid; /* last process to connect a UDP socket whose port others may have too */
 	__u64 probes;	 /* the last second (of 2^30 ns) that had any, in the high half; how many */
+	__u64 kept;	 /* pairs that are kept beyond their TTL */
 };
 
 /* sp_sandbox.any_interface: the routes of this family say no more than "somewhere" (routes.c) */
@@ -418,7 +423,7 @@ SP_ASSERT_SIZE(struct sp_cidr6, 20);
 SP_ASSERT_SIZE(struct sp_prefix, 24);
 SP_ASSERT_SIZE(struct sp_policy_conf, 1648);
 SP_ASSERT_SIZE(struct sp_attach, 32);
-SP_ASSERT_SIZE(struct sp_sandbox, 232);
+SP_ASSERT_SIZE(struct sp_sandbox, 240);
 SP_ASSERT_SIZE(struct sp_learned, 192);
 SP_ASSERT_SIZE(struct sp_route_key, 20);
 SP_ASSERT_SIZE(struct sp_route, 32);

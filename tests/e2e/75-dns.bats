@@ -170,3 +170,31 @@ every_address() { # NAME COUNT
 	run inside dig +short +tries=1 +ignore +bufsize=32000 @"$R3" lots-1100.test A
 	event kind=answer verdict=denied reason=answer_long
 }
+
+@test "dns: a program that resolves once and connects for ever: expired, unless its rule says keep_addresses" {
+	local late=$BATS_TEST_TMPDIR/late.py
+	cat >"$late" <<-'PY'
+		import http.client, socket, sys, time
+		found = [socket.getaddrinfo(sys.argv[1], 80, family, socket.SOCK_STREAM)[0][4][0]
+		         for family in (socket.AF_INET, socket.AF_INET6)]
+		time.sleep(3.5)
+		for host in found:
+		    connection = http.client.HTTPConnection(host, 80, timeout=4)
+		    connection.request("GET", "/", headers={"Host": sys.argv[1]})
+		    print(connection.getresponse().status)
+	PY
+	export SP_LAB_RESOLV=$BATS_TEST_TMPDIR/resolv.conf
+	echo "nameserver $R3" >"$SP_LAB_RESOLV"
+	policy '{ "version": 1, "rules": [ { "allow": ["brief.test"] } ], "dns": { "min_ttl": 1 } }'
+	run inside "$PYTHON" "$late" brief.test
+	[[ $status -ne 0 ]] || fail "not denied"
+	event kind=connect verdict=denied reason=expired
+	policy '{ "version": 1, "rules": [ { "allow": ["brief.test"], "keep_addresses": true } ], "dns": { "min_ttl": 1 } }'
+	run -0 inside "$PYTHON" "$late" brief.test
+	no_event verdict=denied
+	# of the names of that rule, and of no others
+	policy '{ "version": 1, "rules": [ { "allow": ["good.test"], "keep_addresses": true }, { "allow": ["brief.test"] } ],
+		"dns": { "min_ttl": 1 } }'
+	run inside "$PYTHON" "$late" brief.test
+	[[ $status -ne 0 ]] || fail "not denied"
+}

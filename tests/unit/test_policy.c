@@ -264,6 +264,13 @@ static void keys(void **unused)
 	refuses("{\"version\":1,\"default\":\"xyzzy\"}",
 		"p.json:1:24: $.default: default cannot be \"xyzzy\"; it is \"deny\", \"allow\" or "
 		"\"prompt\"");
+	refuses(RULES("{\"allow\":[\"a.b\"],\"keep_addresses\":1}"),
+		"p.json:1:57: $.rules[0].keep_addresses: must be true or false, not a number");
+	refuses(RULES("{\"deny\":[\"a.b\"],\"keep_addresses\":true}"),
+		"p.json:1:39: $.rules[0].keep_addresses: \"keep_addresses\" is for allow rules");
+	refuses(RULES("{\"allow\":[\"10.0.0.0/8\"],\"keep_addresses\":true}"),
+		"p.json:1:47: $.rules[0].keep_addresses: \"keep_addresses\" is about names, and the "
+		"rule has none");
 	refuses("{\"version\":1,\"tls\":{\"sni\":\"required\"}}",
 		"p.json:1:27: $.tls.sni: sni cannot be \"required\"; did you mean \"require\"?");
 	refuses("{}", "p.json:1:1: $: \"version\": 1 is missing");

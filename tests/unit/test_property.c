@@ -158,9 +158,11 @@ static void random_policy(struct sp_buf *text)
 		      below(2) ? "allow" : "deny", below(2) ? "first_match" : "deny_wins");
 	for (unsigned int i = 0; i < rules; i++) {
 		unsigned int targets = 1 + below(4);
-		bool with_ports = below(3) == 0;
+		bool with_ports = below(3) == 0, allow = below(2), keep = allow && !below(4);
 
-		sp_buf_printf(text, "%s{\"%s\": [", i ? ", " : "", below(2) ? "allow" : "deny");
+		sp_buf_printf(text, "%s{\"%s\": [", i ? ", " : "", allow ? "allow" : "deny");
+		if (keep) /* which is about names */
+			sp_buf_add(text, "\"kept.test\", ");
 		for (unsigned int j = 0; j < targets; j++) {
 			sp_buf_add(text, j ? ", " : "");
 			add_target(text, !with_ports);
@@ -172,6 +174,8 @@ static void random_policy(struct sp_buf *text)
 			sp_buf_printf(text, ", \"protocol\": \"%s\"", below(2) ? "tcp" : "udp");
 		if (below(4) == 0)
 			sp_buf_add(text, ", \"tls\": true");
+		if (keep)
+			sp_buf_add(text, ", \"keep_addresses\": true");
 		sp_buf_add(text, "}");
 	}
 	sp_buf_add(text, "]}");
@@ -231,23 +235,27 @@ static void differ(const char *what, const char *policy, const struct sp_query *
 		 image->action, (int)image->rule, image->reason, policy);
 }
 
-/* SP_ACL_TLS is on an ACL exactly if one of its entries has the flag; counts and slices are sound.
+/*
+ * SP_ACL_TLS and _KEEP are on an ACL exactly if one of its entries has the flag; counts and slices
+ * are sound.
  */
 static void check_image(const struct sp_image *image)
 {
 	assert_int_equal(image->conf.bucket_mask, image->buckets_len - 1);
 	for (uint32_t i = 1; i < image->acls_len; i++) {
 		const struct sp_acl *acl = &image->acls[i];
-		bool tls = false;
+		bool tls = false, keep = false;
 
 		assert_in_range(acl->count, 1, SP_ACL_MAX);
 		assert_true(acl->first + acl->count <= image->entries_len);
 		for (uint32_t j = acl->first; j < acl->first + acl->count; j++) {
 			tls |= image->entries[j].flags & SP_ENTRY_TLS;
+			keep |= image->entries[j].flags & SP_ENTRY_KEEP;
 			if (j > acl->first)
 				assert_true(image->entries[j - 1].order <= image->entries[j].order);
 		}
 		assert_int_equal(tls, acl->flags & SP_ACL_TLS);
+		assert_int_equal(keep, !!(acl->flags & SP_ACL_KEEP));
 	}
 	for (uint32_t i = 0; i < image->nodes_len; i++) {
 		assert_true(image->nodes[i].exact < image->acls_len);

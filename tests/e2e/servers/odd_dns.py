@@ -8,6 +8,7 @@ Usage: odd_dns.py DIR ADDRESS
   many.test     30 A records, 198.18.0.2 the last; the others 198.18.1.1 to 198.18.1.29
   lots.test     100 A and 100 AAAA records, the last of them 198.18.0.2 and 2001:db8:5a11::2
   lots-N.test   the same with N of each
+  brief.test    198.18.0.2 and 2001:db8:5a11::2, with a TTL of 1
   flat.test     one address, under the name edge.cdn.test, to which nothing leads
   wrongid.test  first an answer with another id and 198.18.0.66, then the right one, 198.18.0.2
   extra.test    198.18.0.2, and beside it A records for evil.test in the answer and the additional part
@@ -174,6 +175,9 @@ def answer(query, tcp):
         return [message(query_id, question, [record(name, AAAA, data)])]
     if name.startswith("lots"):
         return lots(query, query_id, question, rtype, int(name[5:-5] or 100), tcp)
+    if name == "brief.test" and rtype in (A, AAAA):
+        return [message(query_id, question, [a(name, good, 1) if rtype == A else record(
+            name, AAAA, socket.inet_pton(socket.AF_INET6, "2001:db8:5a11::2"), 1)])]
     known = ("flat.test", "tc.test", "many.test", "wrongid.test", "extra.test", "widen.test", "ttl0.test",
              "mixed.test", "mapped.test")
     if name not in known:

@@ -312,9 +312,12 @@ static int acl_add(struct compiler *c, const struct sp_acl_entry *entries, uint3
 	memset(acl, 0, sizeof(*acl));
 	acl->first = c->acls.slices[known].first;
 	acl->count = count;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		if (entries[i].flags & SP_ENTRY_TLS)
 			acl->flags |= SP_ACL_TLS;
+		if (entries[i].flags & SP_ENTRY_KEEP)
+			acl->flags |= SP_ACL_KEEP;
+	}
 	decide_dns(c, entries, count, acl);
 	return 0;
 }
@@ -424,6 +427,7 @@ static int list_make(struct compiler *c, const struct sp_target *target, uint32_
 				.protocols = rule->protocols,
 				.action = sp_rule_action(rule),
 				.flags = (rule->tls ? SP_ENTRY_TLS : 0) |
+					 (rule->keep ? SP_ENTRY_KEEP : 0) |
 					 (rule->protocols == SP_PROTOCOL_UDP ? SP_ENTRY_DATAGRAMS
 									     : 0) |
 					 (GRANT_LOCAL(c->grants[from]) ? SP_ENTRY_LOCAL : 0),

@@ -36,7 +36,7 @@ struct reader {
 	struct sp_error **err;
 	/* the rule at hand */
 	struct sp_rule *rule;
-	const cJSON *targets, *ports, *only_ask, *only_decide;
+	const cJSON *targets, *ports, *only_ask, *only_decide, *only_allow;
 };
 
 /* Where `item` stands among all values of the tree, in document order. */
@@ -452,6 +452,12 @@ static int read_tls_ports(struct reader *rd, const cJSON *item)
 	return r;
 }
 
+static int read_keep(struct reader *rd, const cJSON *item)
+{
+	rd->only_allow = item;
+	return read_bool(rd, item, &rd->rule->keep);
+}
+
 static int rule_ask(struct reader *rd)
 {
 	if (rd->rule->ask)
@@ -596,6 +602,15 @@ static int read_targets(struct reader *rd)
 			return fail(rd, item, "%s names a port, and the rule has \"ports\" too",
 				    sp_quote(item->valuestring).text);
 	}
+	if (rule->keep) {
+		bool names = false;
+
+		for (size_t i = 0; i < rule->targets_len; i++)
+			names |= rule->targets[i].kind != SP_TARGET_ADDR;
+		if (!names)
+			return fail_key(rd, rd->only_allow,
+					"\"keep_addresses\" is about names, and the rule has none");
+	}
 	return sp_rule_add_localhost(rule) < 0 ? no_memory(rd) : 0;
 }
 
@@ -613,6 +628,7 @@ static int read_rule(struct reader *rd, const cJSON *item)
 		{"id", read_id},
 		{"note", read_note},
 		{"tls", read_tls_ports},
+		{"keep_addresses", read_keep},
 		{"by", read_by},
 		{"timeout_ms", read_timeout},
 		{"cache", read_cache},
@@ -623,13 +639,16 @@ static int read_rule(struct reader *rd, const cJSON *item)
 	struct sp_rule *rule = rd->rule;
 	int r;
 
-	rd->targets = rd->ports = rd->only_ask = rd->only_decide = NULL;
+	rd->targets = rd->ports = rd->only_ask = rd->only_decide = rd->only_allow = NULL;
 	rule->protocols = SP_PROTOCOL_ANY;
 	r = read_object(rd, item, keys);
 	if (r < 0)
 		return r;
 	if (!rd->targets)
 		return fail(rd, item, "a rule needs one of allow, deny, decide and prompt");
+	if (rd->only_allow && rule->kind != SP_RULE_ALLOW)
+		return fail_key(rd, rd->only_allow, "\"%s\" is for allow rules",
+				rd->only_allow->string);
 	if (rd->only_decide && rule->kind != SP_RULE_DECIDE)
 		return fail_key(rd, rd->only_decide, "\"%s\" is for decide rules",
 				rd->only_decide->string);

@@ -123,6 +123,7 @@ struct sp_rule {
 	bool from_document;
 	bool has_id; /* the document gives it */
 	bool tls;
+	bool keep;    /* addresses of its names outlive their TTL */
 	bool tls_off; /* the document says that it is not TLS, which 443 always is */
 };
 

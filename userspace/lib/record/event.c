@@ -646,7 +646,8 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 			sp_buf_printf(buf, ":%u", event->dport);
 		return;
 	case SP_REASON_EXPIRED:
-		sp_buf_add(buf, "; it must be looked up again, or dns.min_ttl be larger");
+		sp_buf_add(buf, "; it must be looked up again, or its rule say keep_addresses, or "
+				"dns.min_ttl be larger");
 		return;
 	case SP_REASON_UNTRUSTED_RESOLVER:
 		sp_buf_add(buf,
