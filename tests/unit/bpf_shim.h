@@ -58,7 +58,7 @@ __attribute__((noreturn)) static void shim_die(const char *what)
 
 /* ---- maps ----------------------------------------------------------------------------------- */
 
-#define SHIM_HASH_MAX 128 /* entries */
+#define SHIM_HASH_MAX 256 /* entries */
 #define SHIM_SLOTS 2	  /* of policies and sandboxes */
 
 struct shim_map {

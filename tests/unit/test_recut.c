@@ -1091,9 +1091,12 @@ static void check_answers(const struct vectors *all)
 
 		if (v->kind != VECTOR_ANSWER || v->len == 0)
 			continue;
-		seen++;
 		vector_prepare(&work, v->bytes, v->len, 0);
 		vector_judge(&work, VECTOR_ANSWER);
+		/* more than the maps here hold, with what comes behind */
+		if (work.out.learned > SHIM_HASH_MAX - 2)
+			continue;
+		seen++;
 		s.len = put_message(bytes, v->bytes, v->len);
 		second = s.len;
 		s.len += put_message(bytes + s.len, behind, sizeof(behind) - 1);
