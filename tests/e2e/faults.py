@@ -176,7 +176,9 @@ class Job:
             os.killpg(child.pid, 9)
             said = child.communicate()[0].decode("utf-8", "replace")
             return self.judge("hung", said, mark)
-        return self.judge(child.returncode, said, mark)
+        # strace sometimes does not expect the end of what it has stopped: then it says how that ended, and ends with 1
+        ended = re.search(r"^strace: Unexpected wait status 0x([0-9a-f]+)00$", said, re.M)
+        return self.judge(int(ended.group(1), 16) if ended else child.returncode, said, mark)
 
     def judge(self, status, said, mark):
         result = None

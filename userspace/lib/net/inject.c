@@ -178,7 +178,10 @@ static int send_broadcast6(int fd, const void *packet, size_t len)
 	};
 
 	memset(to.sll_addr, 0xff, ETH_ALEN);
-	return sendto(fd, packet, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+	while (sendto(fd, packet, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 /* The packet, by the interface that `info` (IP_PKTINFO, IPV6_PKTINFO) says, if it is not NULL. */
@@ -204,7 +207,10 @@ static int send_packet(int fd, const void *packet, size_t len, void *to, socklen
 		memcpy(CMSG_DATA(header), info, info_len);
 	}
 	/* IPv6 has no such flag and ignores it */
-	return sendmsg(fd, &message, MSG_DONTROUTE) < 0 ? -errno : 0;
+	while (sendmsg(fd, &message, MSG_DONTROUTE) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 /* Can it be sent so that the kernel keeps quiet if nobody hears it? */

@@ -259,8 +259,9 @@ static int dump(struct mnl_socket *socket, uint16_t type, int family, struct sp_
 	header->nlmsg_seq = sequence;
 	rtm = mnl_nlmsg_put_extra_header(header, sizeof(*rtm)); /* struct fib_rule_hdr is as long */
 	rtm->rtm_family = (unsigned char)family;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return -errno;
+	while (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
+		if (errno != EINTR)
+			return -errno;
 	do {
 		ssize_t len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 

@@ -115,8 +115,9 @@ static int converse(struct sp_sockdiag *diag, uint16_t type, uint16_t flags,
 	header->nlmsg_flags = NLM_F_REQUEST | flags;
 	header->nlmsg_seq = sequence;
 	memcpy(mnl_nlmsg_put_extra_header(header, sizeof(*request)), request, sizeof(*request));
-	if (mnl_socket_sendto(diag->socket, header, header->nlmsg_len) < 0)
-		return -errno;
+	while (mnl_socket_sendto(diag->socket, header, header->nlmsg_len) < 0)
+		if (errno != EINTR)
+			return -errno;
 	for (;;) {
 		len = mnl_socket_recvfrom(diag->socket, buffer, sizeof(buffer));
 		if (len < 0 && errno == EINTR)
