@@ -411,7 +411,7 @@ as_user_too() {
 	printf '{"network":{"allowedDomains":["svc.test","bad.test"],"deniedDomains":[]},
 		"filesystem":{"denyRead":[],"allowWrite":["/tmp"],"denyWrite":[]}}' >"$HOME/srt.json"
 	# srt starts its socat in the background and the command at once, outside too: the first connect may be refused
-	local get=("$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
+	local get=("$HERE/programs/srt" "$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
 	SAME_OUTPUT=0 allowed "${get[@]}" https://svc.test/
 	slowly denied "$BAD_HOST" "${get[@]}" https://bad.test/
 }
@@ -423,7 +423,7 @@ as_user_too() {
 	export HOME=$BATS_TEST_TMPDIR
 	printf '{"network":{"allowedDomains":["svc.test","bad.test"],"deniedDomains":[]},"enableWeakerNestedSandbox":true,
 		"filesystem":{"denyRead":[],"allowWrite":["/tmp"],"denyWrite":[]}}' >"$HOME/srt.json"
-	local get=("$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
+	local get=("$HERE/programs/srt" "$srt" --settings "$HOME/srt.json" curl -fsS --retry 30 --retry-delay 1 --retry-connrefused --cacert "$CA")
 	SAME_OUTPUT=0 allowed "${get[@]}" https://svc.test/
 	slowly denied "$BAD_HOST" "${get[@]}" https://bad.test/
 }
