@@ -7,7 +7,6 @@ asked one thing at a time. All run in the harness' network namespace, so their p
 import glob
 import os
 import re
-import select
 import shutil
 import socket
 import subprocess
