@@ -155,7 +155,7 @@ static int look_for_bpffs(struct search *s, const char *table, const char *prefi
 static int compare_namespaces(struct search *s)
 {
 	struct sp_mount_table own = {0}, first = {0};
-	struct sp_mount mount;
+	struct sp_mount mount = {0};
 	int r, id;
 
 	r = sp_mount_table_open("/proc/self/mountinfo", &own);
