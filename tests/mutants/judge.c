@@ -43,6 +43,9 @@ static int judge(void)
 	}
 	if (r == SP_MORE)
 		begun = (work.http.near & SP_HTTP_NEAR_LINES) && work.http.line < work.stream.len;
+	if (r == SP_MORE && work.stream.len && work.stream.data[0] >= SP_TLS_CCS &&
+	    work.stream.data[0] <= SP_TLS_HANDSHAKE)
+		r = JUDGE_TLS; /* what is there of a name is judged, as tls_judge() does */
 	return r == JUDGE_TLS ? judge_tls(&work) : r;
 }
 

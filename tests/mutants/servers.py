@@ -8,6 +8,7 @@ import glob
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,8 +26,9 @@ running = []
 class Server:
     """PATTERN: of a line of the pipe, with groups `name` and perhaps `port`. None: the answer has MARK and the name."""
 
-    def __init__(self, kind, port, pipe=None):
-        self.kind, self.port, self.pipe = kind, port, pipe
+    def __init__(self, kind, port, pipe=None, stated=False):
+        """STATED: reads what SECURITY.md says is not taken for a request here."""
+        self.kind, self.port, self.pipe, self.stated = kind, port, pipe, stated
         self.serial = pipe is not None and pipe.serial
 
     def ask(self, data):
@@ -114,7 +116,7 @@ def environment():
 
 def run(*command, stderr=False, **more):
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if stderr else subprocess.PIPE,
-                               stderr=subprocess.PIPE if stderr else subprocess.DEVNULL, **more)
+                               stderr=subprocess.PIPE if stderr else subprocess.DEVNULL, start_new_session=True, **more)
     running.append(process)
     return process.stderr if stderr else process.stdout
 
@@ -169,7 +171,7 @@ def of_java(directory, cert, key):
     subprocess.run(["openssl", "pkcs12", "-export", "-in", cert, "-inkey", key, "-out", store, "-passout", "pass:secret"], check=True)
     pipe = Pipe(run(java, "-XX:TieredStopAtLevel=1", os.path.join(HERE, "Servers.java"), "4005", "4105", store), LINE)
     yield Server("java-tls", 4005, pipe)
-    yield Server("java-http", 4105)
+    yield Server("java-http", 4105, stated=True)
 
 
 def of_python(_, __, ___):
@@ -203,7 +205,6 @@ http {{
             file.write("""
 stream {
 	server { listen 127.0.0.1:4307; ssl_preread on; return "said:$ssl_preread_server_name\\n"; }
-	server { listen 127.0.0.1:4407; return "said:evil.test\\n"; }
 }
 """)
     out = run(nginx, "-p", directory, "-c", conf, "-e", "stderr", stderr=True)
@@ -212,6 +213,21 @@ stream {
     yield Server("nginx-http-proxy", 4207)
     if has_stream:
         yield Server("nginx-preread-tls", 4307)
+
+
+def serve_evil(listener):
+    """What HAProxy sends connections to that name evil.test."""
+    while True:
+        sock, _ = listener.accept()
+        with sock:
+            sock.sendall(MARK + b"evil.test\n")
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(0.2)
+            try:
+                while sock.recv(65536):
+                    pass
+            except OSError:
+                pass
 
 
 def of_haproxy(directory, _, __):
@@ -249,10 +265,11 @@ backend evil
 	mode tcp
 	server evil 127.0.0.1:4407
 """)
+    threading.Thread(target=serve_evil, args=(socket.create_server(("127.0.0.1", 4407)),), daemon=True).start()
     run(haproxy, "-f", conf, "-db", env=environment())
     yield Server("haproxy-http", 4108)
     yield Server("haproxy-http-proxy", 4208)
-    yield Server("haproxy-lenient-http", 4308)
+    yield Server("haproxy-lenient-http", 4308, stated=True)
     yield Server("haproxy-tls", 4008)
 
 
@@ -287,7 +304,7 @@ MaxRequestWorkers 25
 """)
     run(apache, "-f", conf, "-DFOREGROUND", env=environment())
     yield Server("apache-http", 4109)
-    yield Server("apache-unsafe-http", 4209)
+    yield Server("apache-unsafe-http", 4209, stated=True)
 
 
 def of_lighttpd(directory, _, __):
@@ -346,5 +363,5 @@ def start(directory, only=()):
 
 def stop():
     for process in running:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # Apache has children
         process.wait()
