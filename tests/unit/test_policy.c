@@ -269,7 +269,8 @@ static void keys(void **unused)
 	refuses(RULES("{\"deny\":[\"a.b\"],\"keep_addresses\":true}"),
 		"p.json:1:39: $.rules[0].keep_addresses: \"keep_addresses\" is for allow rules");
 	refuses(RULES("{\"allow\":[\"10.0.0.0/8\"],\"keep_addresses\":true}"),
-		"p.json:1:47: $.rules[0].keep_addresses: \"keep_addresses\" is about names, and the "
+		"p.json:1:47: $.rules[0].keep_addresses: \"keep_addresses\" is about names, and "
+		"the "
 		"rule has none");
 	refuses("{\"version\":1,\"tls\":{\"sni\":\"required\"}}",
 		"p.json:1:27: $.tls.sni: sni cannot be \"required\"; did you mean \"require\"?");
