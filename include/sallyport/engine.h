@@ -80,6 +80,12 @@ uint32_t sp_box_id(const struct sp_box *box);
 int sp_box_join(struct sp_box *box, pid_t pid, struct sp_error **err);
 
 /*
+ * Trusts the resolvers that the policy has by now; with `old`, also those that were trusted so far,
+ * where there is room. Programs in flight see each of them whole or not at all. 0 or -errno.
+ */
+int sp_box_resolvers(struct sp_box *box, bool old);
+
+/*
  * Readable when sp_box_dispatch() has work. Dispatch answers denied DNS queries, resets denied
  * connections, and hands every event to `each` (which may be NULL) in order. Never blocks.
  * Returns the number of events, or -errno.

@@ -62,7 +62,7 @@ int sp_policy_set_resolvers(struct sp_policy *policy, const char *const *address
 /*
  * Replaces the word "system" among the resolvers by these addresses (those of the resolv.conf that
  * the sandbox sees); without the word, does nothing. More than SP_RESOLVERS_MAX in all is an error.
- * 0, -EINVAL or -ENOMEM.
+ * May be called again, with what that file says later. 0, -EINVAL or -ENOMEM.
  */
 int sp_policy_resolve_system(struct sp_policy *policy, const char *const *addresses,
 			     size_t addresses_len, struct sp_error **err);
@@ -73,6 +73,7 @@ enum sp_mode sp_policy_mode(const struct sp_policy *policy);
 enum sp_action sp_policy_default(const struct sp_policy *policy);
 size_t sp_policy_rules_len(const struct sp_policy *policy);
 bool sp_policy_wants_system_resolvers(const struct sp_policy *policy);
+bool sp_policy_follows_system(const struct sp_policy *policy); /* the word was there */
 
 /* A rule as people are told of it; strings belong to the policy. */
 struct sp_rule_view {
@@ -156,6 +157,9 @@ struct sp_image {
  */
 int sp_policy_compile(const struct sp_policy *policy, const uint64_t seed[2],
 		      struct sp_image **ret_image, struct sp_error **err);
+
+/* Puts the resolvers of a policy behind those that conf has, whose room must be enough. */
+void sp_policy_conf_resolvers(const struct sp_policy *policy, struct sp_policy_conf *conf);
 
 /* NULL is allowed. */
 void sp_image_free(struct sp_image *image);

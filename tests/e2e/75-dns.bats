@@ -198,3 +198,103 @@ every_address() { # NAME COUNT
 	run inside "$PYTHON" "$late" brief.test
 	[[ $status -ne 0 ]] || fail "not denied"
 }
+
+# Waits for DIR/ready, does what the words say, and leaves DIR/done.
+change_resolv() { # DIR SHELL-WORDS
+	rm -f "$1/ready" "$1/done"
+	(
+		for _ in $(seq $((200 * SLOW))); do
+			[[ ! -e $1/ready ]] || break
+			sleep 0.05
+		done
+		eval "$2"
+		touch "$1/done"
+	) 3>&- &
+}
+
+# In a sandbox (R2 answers 198.18.0.66): says that it is ready, and waits for the change; then for `dig @ADDRESS` to be answered, or for a few s.
+AFTER_CHANGE='touch "$0/ready"; until [ -e "$0/done" ]; do sleep 0.05; done
+for i in 1 2 3 4; do dig +short +tries=1 +time=1 @"$1" good.test >"$0/out" && break; sleep 0.3; done; cat "$0/out"'
+
+follow_dir() { # -> $follow: where a user other than root can make files, and cannot change the resolv.conf
+	follow=$BATS_TEST_TMPDIR/follow
+	mkdir -p "$follow"
+	chmod 1777 "$follow"
+	export SP_LAB_RESOLV=$BATS_TEST_TMPDIR/resolv.conf
+	echo "nameserver $R" >"$SP_LAB_RESOLV"
+	POLICY=(--allow good.test --user nobody)
+}
+
+@test "dns: resolv.conf changes while the command runs: its resolvers are followed, the old ones are trusted 20 s more" {
+	local follow
+	follow_dir
+	change_resolv "$follow" "printf 'nameserver %s\nnameserver %s\n' $R2 $R26 >$SP_LAB_RESOLV"
+	run -0 inside sh -c "getent ahostsv4 good.test && $AFTER_CHANGE"'
+		getent ahostsv4 good.test && dig +short +tries=1 @"$2" good.test && dig +short +tries=1 @"$3" good.test &&
+		sleep 20.5 && dig +short +tries=1 @"$1" good.test && ! dig +short +tries=1 +time=1 @"$3" good.test' \
+		"$follow" "$R2" "$R26" "$R"
+	[[ $output == *"/etc/resolv.conf has changed: the resolvers are now $R2, $R26"* ]] || fail "nothing is said"
+	event kind=connect verdict=denied reason=untrusted_resolver
+}
+
+@test "dns: resolv.conf changes, and the command could have done it (root, its own file): not followed" {
+	local follow
+	follow_dir
+	change_resolv "$follow" "echo nameserver $R2 >$SP_LAB_RESOLV"
+	run inside sh -c "$AFTER_CHANGE; dig +short +tries=1 @$R good.test" "$follow" "$R2"
+	[[ $output == *198.18.0.2* ]] || fail "the resolver of before is not trusted any more"
+	follow_dir
+	POLICY=(--allow good.test)
+	change_resolv "$follow" "echo nameserver $R2 >$SP_LAB_RESOLV"
+	run inside sh -c "$AFTER_CHANGE" "$follow" "$R2"
+	[[ $output != *198.18.0.66* ]] || fail "root: followed"
+	event kind=connect verdict=denied reason=untrusted_resolver
+	follow_dir
+	chown nobody "$SP_LAB_RESOLV"
+	change_resolv "$follow" "echo nameserver $R2 >$SP_LAB_RESOLV"
+	run inside sh -c "$AFTER_CHANGE" "$follow" "$R2"
+	[[ $output != *198.18.0.66* ]] || fail "its own file: followed"
+	event kind=connect verdict=denied reason=untrusted_resolver
+}
+
+# With /etc and what it links to as directories of the test's: files are replaced, as DHCP clients and VPNs do.
+@test "dns: resolv.conf is a link whose target is replaced, goes and comes back, is empty, a directory, too long" {
+	local follow etc=$BATS_TEST_TMPDIR/etc lease=$BATS_TEST_TMPDIR/lease
+	follow_dir
+	mkdir -p "$etc" "$lease"
+	cp -a /etc/passwd /etc/group /etc/nsswitch.conf "$etc/"
+	ln -s "$lease/resolv.conf" "$etc/resolv.conf"
+	echo "nameserver $R" >"$lease/resolv.conf"
+	chmod 755 "$BATS_TEST_TMPDIR" "$etc" "$lease"
+	links() { # WORDS RESOLVER: what a dig at it says after the change
+		change_resolv "$follow" "$1"
+		: >"$EVENTS"
+		chmod 666 "$EVENTS"
+		run lab exec "$LAB" sh -c 'umount /etc/resolv.conf; mount --bind "$0" /etc && exec "$@"' "$etc" \
+			timeout $((40 * SLOW)) "$SALLYPORT" run --events "$EVENTS" "${POLICY[@]}" -- sh -c "$AFTER_CHANGE" "$follow" "$2" 3>&-
+	}
+	new="echo nameserver $R2 >$lease/new; mv $lease/new $lease/resolv.conf"
+	links "$new" "$R2"
+	[[ $output == *198.18.0.66* ]] || fail "replaced: not followed"
+	for bad in "rm $lease/resolv.conf" ": >$lease/resolv.conf" "rm $lease/resolv.conf; mkdir $lease/resolv.conf" \
+		"head -c 70000 /dev/zero | tr '\\0' '#' >$lease/new; echo >>$lease/new; echo nameserver $R2 >>$lease/new; mv $lease/new $lease/resolv.conf"; do
+		rm -rf "$lease/resolv.conf"
+		echo "nameserver $R" >"$lease/resolv.conf"
+		links "$bad" "$R"
+		[[ $output == *198.18.0.2* ]] || fail "$bad: the old resolver is gone"
+		rm -rf "$lease/resolv.conf"
+		echo "nameserver $R" >"$lease/resolv.conf"
+		links "$bad" "$R2"
+		[[ $output != *198.18.0.66* ]] || fail "$bad: followed"
+		rm -rf "$lease/resolv.conf"
+		echo "nameserver $R" >"$lease/resolv.conf"
+		links "$bad; sleep 0.4; rm -rf $lease/resolv.conf; $new" "$R2"
+		[[ $output == *198.18.0.66* ]] || fail "$bad: what came behind it is not followed"
+	done
+	# the user can change where it leads
+	chown nobody "$lease"
+	rm -rf "$lease/resolv.conf"
+	echo "nameserver $R" >"$lease/resolv.conf"
+	links "$new" "$R2"
+	[[ $output != *198.18.0.66* ]] || fail "its own directory: followed"
+}

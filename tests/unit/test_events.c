@@ -423,7 +423,8 @@ static void test_lines_dns(void **state)
 	check_line(&e, NULL,
 		   "sallyport: denied a.test to [2001:db8::8]:53: DNS goes to trusted resolvers "
 		   "only [untrusted_resolver]; if it is to be trusted, put it into "
-		   "dns.resolvers of the policy");
+		   "dns.resolvers of the policy, or start again if /etc/resolv.conf has it only "
+		   "since");
 }
 
 static void test_lines_connect(void **state)

@@ -521,6 +521,20 @@ static void resolvers(void **unused)
 	assert_false(sp_policy_wants_system_resolvers(policy));
 	assert_int_equal(policy->resolvers_len, 2);
 	assert_int_equal(policy->resolvers[1].addr[12], 127);
+	assert_true(sp_policy_follows_system(policy));
+	/* what the word means later */
+	assert_int_equal(sp_policy_resolve_system(policy, many, 7, &err), 0);
+	assert_int_equal(policy->resolvers_len, 8);
+	assert_int_equal(sp_policy_resolve_system(policy, many, 8, &err), -EINVAL);
+	sp_error_free(err);
+	err = NULL;
+	assert_int_equal(policy->resolvers_len, 8);
+	assert_int_equal(sp_policy_resolve_system(policy, found, 1, &err), 0);
+	assert_int_equal(policy->resolvers_len, 2);
+	assert_int_equal(policy->resolvers[1].addr[12], 127);
+	/* without the word nothing follows */
+	assert_int_equal(sp_policy_set_resolvers(policy, found, 2, &err), 0);
+	assert_false(sp_policy_follows_system(policy));
 	assert_int_equal(sp_policy_resolve_system(policy, many, 8, &err), 0);
 	assert_int_equal(policy->resolvers_len, 2);
 	sp_policy_free(policy);

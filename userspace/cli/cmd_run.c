@@ -41,6 +41,7 @@
 #include "launch.h"
 #include "output.h"
 #include "resolv.h"
+#include "follow.h"
 #include "words.h"
 
 #define SEEN_MAX 1024		 /* different denials that are told apart (a power of two) */
@@ -70,8 +71,10 @@ struct run {
 	struct sp_engine *engine;
 	struct sp_box *box;
 	struct sp_before before;
-	struct sp_event_log events; /* --events */
-	struct sp_output denials;   /* stderr */
+	struct sp_nameservers servers; /* of resolv.conf, at the start */
+	struct sp_follow *follow;      /* NULL: what it says later does not count */
+	struct sp_event_log events;    /* --events */
+	struct sp_output denials;      /* stderr */
 	bool colour;
 	struct seen seen[SEEN_MAX];
 	size_t different; /* in `seen` */
@@ -373,20 +376,22 @@ static void free_options(struct options *o)
 
 /* ---- policy --------------------------------------------------------------------------------- */
 
-static int resolve_system(struct sp_policy *policy, struct sp_error **err)
+#define RESOLV_CONF "/etc/resolv.conf"
+
+static int resolve_system(struct sp_policy *policy, struct sp_nameservers *servers,
+			  struct sp_error **err)
 {
 	const char *addresses[SP_RESOLVERS_MAX];
-	struct sp_nameservers servers;
 	int r;
 
 	if (!sp_policy_wants_system_resolvers(policy))
 		return 0;
-	r = sp_resolv_load("/etc/resolv.conf", &servers);
+	r = sp_resolv_load(RESOLV_CONF, servers);
 	if (r)
-		return sp_error_set(err, r, "/etc/resolv.conf: %s", strerror(-r));
-	for (size_t i = 0; i < servers.len; i++)
-		addresses[i] = servers.text[i];
-	return sp_policy_resolve_system(policy, addresses, servers.len, err);
+		return sp_error_set(err, r, RESOLV_CONF ": %s", strerror(-r));
+	for (size_t i = 0; i < servers->len; i++)
+		addresses[i] = servers->text[i];
+	return sp_policy_resolve_system(policy, addresses, servers->len, err);
 }
 
 /* Names of the hosts file, which programs ask before DNS. */
@@ -436,7 +441,7 @@ static int load_policy(struct run *run, struct sp_error **err)
 	if (!r)
 		r = sp_policy_kernel_only(run->policy, err);
 	if (!r)
-		r = resolve_system(run->policy, err);
+		r = resolve_system(run->policy, &run->servers, err);
 	if (!r)
 		take_hosts(o, run->policy);
 	return r;
@@ -888,6 +893,21 @@ static bool reap(struct run *run, int *ret_status)
 	}
 }
 
+static void __attribute__((format(printf, 2, 3))) say(struct run *run, const char *format, ...)
+{
+	char *text = NULL, *line = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	if (text && asprintf(&line, "sallyport: %s", text) >= 0)
+		sp_output_line(&run->denials, line);
+	free(line);
+	free(text);
+}
+
 static int watch(int epoll, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -914,6 +934,7 @@ static int loop(struct run *run, int *ret_status)
 	int epoll = epoll_create1(EPOLL_CLOEXEC), signals = -1, r = 0;
 	bool changed = true, left = false;
 	struct epoll_event events[4];
+	char text[512];
 	sigset_t set;
 
 	fill_set(&set);
@@ -931,6 +952,8 @@ static int loop(struct run *run, int *ret_status)
 			;
 		goto out;
 	}
+	if (run->follow)
+		watch(epoll, sp_follow_fd(run->follow));
 	handle_signals(run, signals, &changed, true);
 	for (;;) {
 		int len;
@@ -946,6 +969,12 @@ static int loop(struct run *run, int *ret_status)
 		for (int i = 0; i < len; i++) {
 			if (events[i].data.fd == signals) {
 				handle_signals(run, signals, &changed, false);
+				continue;
+			}
+			if (events[i].data.fd == sp_follow_fd(run->follow)) {
+				sp_follow_dispatch(run->follow, text, sizeof(text));
+				if (text[0])
+					say(run, "%s", text);
 				continue;
 			}
 			r = sp_box_dispatch(run->box, each_event, run);
@@ -1030,21 +1059,6 @@ static void summary_json(struct run *run, const struct sp_sandbox *c, int status
 		sp_output_line(&run->denials, line);
 	free(line);
 	free(name);
-}
-
-static void __attribute__((format(printf, 2, 3))) say(struct run *run, const char *format, ...)
-{
-	char *text = NULL, *line = NULL;
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	va_end(args);
-	if (text && asprintf(&line, "sallyport: %s", text) >= 0)
-		sp_output_line(&run->denials, line);
-	free(line);
-	free(text);
 }
 
 static void summary_text(struct run *run, const struct sp_sandbox *c, int status, unsigned int left)
@@ -1284,6 +1298,10 @@ static int run_in_box(struct run *run, const struct sp_identity *identity)
 	}
 	sp_box_allowed_events(run->box, run->options.events != NULL);
 	warn_delegated(run, identity);
+	r = sp_follow_open(RESOLV_CONF, identity, run->policy, run->box, &run->servers,
+			   &run->follow);
+	if (r < 0 && !run->options.quiet)
+		sp_cli_warn("changes of " RESOLV_CONF " are not followed: %s", strerror(-r));
 	r = ended_early();
 	if (r)
 		return SP_EXIT_SIGNAL + r;
@@ -1351,6 +1369,7 @@ fail:
 out:
 	sp_output_close(&run->denials, 0);
 	sp_event_log_close(&run->events, 0, 0);
+	sp_follow_close(run->follow);
 	if (run->box)
 		sp_box_close(run->box, run->options.kill_left);
 	if (run->engine) {

@@ -75,7 +75,8 @@ int sp_resolv_parse(FILE *file, struct sp_nameservers *ret_servers)
 	free(line);
 	if (r)
 		return r;
-	if (!servers.len)
+	servers.none = !servers.len;
+	if (servers.none)
 		add(&servers, "127.0.0.1");
 	*ret_servers = servers;
 	return 0;

@@ -5,6 +5,7 @@
 #ifndef SALLYPORT_RESOLV_H
 #define SALLYPORT_RESOLV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -12,6 +13,7 @@
 
 struct sp_nameservers {
 	size_t len;
+	bool none; /* no line named one */
 	/* addresses, each once; a link-local one with its interface, and none without */
 	char text[8][INET6_ADDRSTRLEN + 17];
 };

@@ -971,6 +971,82 @@ uint32_t sp_box_id(const struct sp_box *b)
 	return b->slot;
 }
 
+static bool same_resolver(const struct sp_policy_conf *a, size_t i, const struct sp_policy_conf *b,
+			  size_t j)
+{
+	return a->resolver_ifs[i] == b->resolver_ifs[j] &&
+	       !memcmp(&a->resolvers[i], &b->resolvers[j], sizeof(a->resolvers[i]));
+}
+
+static int find_resolver(const struct sp_policy_conf *in, const struct sp_policy_conf *conf,
+			 size_t i)
+{
+	for (size_t j = 0; j < in->resolvers_len; j++)
+		if (same_resolver(conf, i, in, j))
+			return (int)j;
+	return -1;
+}
+
+/*
+ * A program may read the record while it is written, and an address that is half this and half
+ * that must not be trusted. So a place is written in steps: while its interface is one that no
+ * packet has, the address in it is nobody's.
+ */
+int sp_box_resolvers(struct sp_box *b, bool old)
+{
+	int map = b->engine->maps[SP_MAP_POLICIES], r;
+	struct sp_policy_conf now, want = {0}, next;
+	bool taken[SP_RESOLVERS_MAX] = {0}, changed = false;
+	size_t len;
+
+	sp_policy_conf_resolvers(b->policy, &want);
+	if (bpf_map_lookup_elem(map, &b->slot, &now) < 0)
+		return -errno;
+	next = now;
+	for (size_t i = 0; i < now.resolvers_len; i++)
+		taken[i] = find_resolver(&want, &now, i) >= 0;
+	for (size_t j = 0; j < want.resolvers_len; j++) {
+		size_t at = now.resolvers_len;
+
+		if (find_resolver(&now, &want, j) >= 0)
+			continue;
+		/* a place behind the old ones, and only without one of theirs */
+		while (at < SP_RESOLVERS_MAX && taken[at])
+			at++;
+		if (!old || at == SP_RESOLVERS_MAX)
+			for (at = 0; at < SP_RESOLVERS_MAX && taken[at]; at++)
+				;
+		if (at == SP_RESOLVERS_MAX)
+			return -ENOSPC;
+		taken[at] = true;
+		changed = true;
+		next.resolvers[at] = want.resolvers[j];
+		next.resolver_ifs[at] = want.resolver_ifs[j];
+	}
+	for (size_t i = 0; i < now.resolvers_len; i++)
+		if (!taken[i] && !old) {
+			next.resolver_ifs[i] = UINT32_MAX;
+			changed = true;
+		}
+	for (len = SP_RESOLVERS_MAX; len > 0; len--)
+		if (taken[len - 1] || (old && len <= now.resolvers_len))
+			break;
+	next.resolvers_len = len;
+	if (!changed)
+		return 0;
+	for (size_t i = 0; i < SP_RESOLVERS_MAX; i++)
+		if (!same_resolver(&now, i, &next, i))
+			now.resolver_ifs[i] = UINT32_MAX;
+	r = bpf_map_update_elem(map, &b->slot, &now, BPF_EXIST);
+	memcpy(now.resolvers, next.resolvers, sizeof(now.resolvers));
+	now.resolvers_len = next.resolvers_len;
+	if (r == 0)
+		r = bpf_map_update_elem(map, &b->slot, &now, BPF_EXIST);
+	if (r == 0)
+		r = bpf_map_update_elem(map, &b->slot, &next, BPF_EXIST);
+	return r < 0 ? r : 0;
+}
+
 int sp_box_join(struct sp_box *b, pid_t pid, struct sp_error **err)
 {
 	int fd, r = 0;

@@ -1038,6 +1038,13 @@ static void fill_conf(const struct sp_policy *policy, struct sp_policy_conf *con
 	conf->max_ttl = policy->max_ttl;
 	memcpy(conf->query_types, policy->query_types, sizeof(conf->query_types));
 	conf->query_types_high = policy->query_types_high;
+	sp_policy_conf_resolvers(policy, conf);
+	conf->private_len = policy->private_len;
+	memcpy(conf->private_answers, policy->private_answers, sizeof(conf->private_answers));
+}
+
+void sp_policy_conf_resolvers(const struct sp_policy *policy, struct sp_policy_conf *conf)
+{
 	for (size_t i = 0; i < policy->resolvers_len; i++) {
 		const struct sp_resolver *resolver = &policy->resolvers[i];
 
@@ -1051,8 +1058,6 @@ static void fill_conf(const struct sp_policy *policy, struct sp_policy_conf *con
 		}
 		memcpy(conf->resolvers[conf->resolvers_len++].addr, resolver->addr, 16);
 	}
-	conf->private_len = policy->private_len;
-	memcpy(conf->private_answers, policy->private_answers, sizeof(conf->private_answers));
 }
 
 static void compiler_free(struct compiler **p)

@@ -486,6 +486,7 @@ int sp_policy_set_resolvers(struct sp_policy *policy, const char *const *address
 
 	memcpy(old, policy->resolvers, sizeof(old));
 	policy->resolvers_len = 0;
+	policy->unresolved_len = 0;
 	for (size_t i = 0; r == 0 && i < addresses_len; i++)
 		r = sp_policy_add_resolver(policy, addresses[i], err);
 	if (r < 0) {
@@ -502,12 +503,16 @@ int sp_policy_resolve_system(struct sp_policy *policy, const char *const *addres
 	size_t old_len = policy->resolvers_len;
 	int r = 0;
 
-	if (!sp_policy_wants_system_resolvers(policy))
+	if (sp_policy_wants_system_resolvers(policy)) {
+		memcpy(policy->unresolved, policy->resolvers, sizeof(policy->unresolved));
+		policy->unresolved_len = policy->resolvers_len;
+	}
+	if (!policy->unresolved_len)
 		return 0;
 	memcpy(old, policy->resolvers, sizeof(old));
 	policy->resolvers_len = 0;
-	for (size_t i = 0; r == 0 && i < old_len; i++) {
-		if (old[i].system) {
+	for (size_t i = 0; r == 0 && i < policy->unresolved_len; i++) {
+		if (policy->unresolved[i].system) {
 			for (size_t j = 0; r == 0 && j < addresses_len; j++)
 				r = strcmp(addresses[j], "system") == 0
 					    ? sp_error_set(err, -EINVAL,
@@ -519,13 +524,18 @@ int sp_policy_resolve_system(struct sp_policy *policy, const char *const *addres
 			r = sp_error_set(err, -EINVAL, "more than %d resolvers", SP_RESOLVERS_MAX);
 			break;
 		}
-		policy->resolvers[policy->resolvers_len++] = old[i];
+		policy->resolvers[policy->resolvers_len++] = policy->unresolved[i];
 	}
 	if (r < 0) {
 		memcpy(policy->resolvers, old, sizeof(old));
 		policy->resolvers_len = old_len;
 	}
 	return r;
+}
+
+bool sp_policy_follows_system(const struct sp_policy *policy)
+{
+	return policy->unresolved_len != 0;
 }
 
 const char *sp_policy_name(const struct sp_policy *policy)

@@ -175,6 +175,8 @@ struct sp_policy {
 	size_t statics_len;
 	enum sp_denied_answer denied_answer;
 	uint64_t query_types[4], query_types_high;
+	struct sp_resolver unresolved[SP_RESOLVERS_MAX]; /* with the word "system" in it */
+	size_t unresolved_len;
 	uint32_t min_ttl, max_ttl;
 	enum sp_sni sni;
 	enum sp_ech ech;

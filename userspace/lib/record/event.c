@@ -651,7 +651,8 @@ static void write_hint(struct sp_buf *buf, const struct sp_event *event, const s
 		return;
 	case SP_REASON_UNTRUSTED_RESOLVER:
 		sp_buf_add(buf,
-			   "; if it is to be trusted, put it into dns.resolvers of the policy");
+			   "; if it is to be trusted, put it into dns.resolvers of the policy, or "
+			   "start again if /etc/resolv.conf has it only since");
 		return;
 	case SP_REASON_REBINDING:
 		sp_buf_add(buf, "; if that is meant, put the range into dns.private_answers");
