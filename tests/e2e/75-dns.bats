@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Questions and answers that are not of the usual kind: what clients accept works, and teaches no more than it may.
-# shellcheck disable=SC2030,SC2031,SC2034
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034
 load helpers
 
 setup_file() { lab_up; }
