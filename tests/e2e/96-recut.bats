@@ -59,11 +59,13 @@ cuts() { # VERDICT NAME CUTS...: cases, the first of them uncut
 	mapfile -t cases < <(
 		cuts + tls/client-openssl 1 4 5 6 9 100 318 319 5,9 1,2,3 every1 every64
 		cuts + tls/client-chrome 1448 5,1000 every100
-		cuts + tls/records-openssl-of-32 37 5,42 every37 every1
+		cuts + tls/records-openssl-of-200 37 5,42 204,206 every37 every1
 		cuts - tls/sni-evil-prefix 1 5 43 100 5,9 every1 every20
 		cuts - tls/no-sni 1 40 every10
 		cuts - tls/sni-twice 1 5,60 every10
 		cuts - tls/records-name-bad 5 every20
+		# the name is not in the first record
+		cuts - tls/records-openssl-of-32 37 every37
 	)
 	recut 443 "${cases[@]}"
 	event kind=handshake verdict=denied reason=tls_no_sni

@@ -157,7 +157,7 @@ counted() { # KEY
 	event kind=connect verdict=denied dst.addr=198.19.0.7
 }
 
-@test "bounds: DNS over TCP: 16 queries of a segment are answered, 17 are refused" {
+@test "bounds: DNS over TCP: 128 queries of a segment are answered, 129 are refused" {
 	short_lived '{ "allow": ["**.wide.test:8080"] }' 600
 	full messages
 	event kind=dns verdict=denied reason=dns_segment

@@ -106,7 +106,7 @@ def per_address():
 
 def messages():
     """Queries in one segment of DNS over TCP."""
-    for count, allowed in ((16, True), (17, False)):
+    for count, allowed in ((128, True), (129, False)):
         data = b""
         for n in range(count):
             question = wide.query(f"a{n}-{count}.wide.test", qid=n)
