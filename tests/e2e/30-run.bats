@@ -80,7 +80,7 @@ def got(number, frame):
     sys.exit(33)
 signal.signal(getattr(signal, "SIG" + sys.argv[2]), got)
 open(sys.argv[1], "w").write("ready")
-time.sleep(60)' "$out" "$signal" 3>&- >/dev/null 2>&1 &
+while True: time.sleep(0.2)  # a signal just before a last sleep is never handled (CPython)' "$out" "$signal" 3>&- >/dev/null 2>&1 &
 		pid=$!
 		echo "$pid" >"$BATS_TEST_TMPDIR/run.pid"
 		wait_for_file "$out" 20
@@ -98,7 +98,8 @@ time.sleep(60)' "$out" "$signal" 3>&- >/dev/null 2>&1 &
 	command="import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(33))
 open(sys.argv[1], 'w').write('ready')
-time.sleep(60)"
+# a signal just before a last sleep is never handled (CPython)
+while True: time.sleep(0.2)"
 	# a script's kill $!
 	run -33 timeout $((30 * SLOW)) sh -c '"$@" & p=$!; while ! test -s "$0"; do sleep 0.05; done; kill $p; wait $p' \
 		"$d/script" "$TOP/scripts/lab" exec "$LAB" "$SALLYPORT" run --quiet -- "$PYTHON" -c "$command" "$d/script" 3>&-
