@@ -213,6 +213,28 @@ while not os.path.exists(\"$BATS_TEST_TMPDIR/took\"): time.sleep(0.05)'"; do
 	done
 }
 
+# The second policy would win without a word, and what the first denies be allowed.
+@test "run: what may stand once is refused twice, and an option is no argument" {
+	local d=$BATS_TEST_TMPDIR words
+	echo '{ "version": 1, "rules": [] }' >"$d/p.json"
+	for words in "-p $d/p.json -p $d/p.json" "-e $d/a -e $d/b" "--allow --quiet" "-d -q" "--resolver --"; do
+		# shellcheck disable=SC2086
+		run -2 lab exec "$LAB" "$SALLYPORT" run $words -- touch "$d/started" 3>&-
+		[[ $output == "sallyport: run: "* && ! -e $d/started ]] || fail "$words: $output"
+	done
+	run -2 "$SALLYPORT" explain -p "$d/p.json" -p "$d/p.json" a.test
+}
+
+@test "run: in a working directory that was removed there is nothing, and nothing above it" {
+	local d=$BATS_TEST_TMPDIR/gone user
+	for user in 0:0 65534:65534; do
+		mkdir "$d"
+		run lab exec "$LAB" sh -c 'cd "$1" && rmdir "$1" && shift && exec "$@"' sh "$d" \
+			"$SALLYPORT" run --quiet --user "$user" -- sh -c 'ls -A . 2>&1; cd .. && ls -A; cd / && echo root: && ls -d etc' 3>&-
+		[[ $(grep -cx etc <<<"$output") -eq 1 && $output == *"root:"*etc ]] || fail "$user: $output"
+	done
+}
+
 @test "run: a policy from standard input" {
 	run -0 lab exec "$LAB" "$SALLYPORT" run --quiet --policy - -- curl -sS --cacert "$CA" https://good.test/ \
 		3>&- <<<'{ "version": 1, "rules": [ { "allow": ["good.test"] } ] }'

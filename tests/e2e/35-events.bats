@@ -146,6 +146,20 @@ print($2)" "$1"
 	run -2 as_user --events "$OWN/file" --events-rate 99999999999999999999 -- true
 }
 
+@test "events: a file that ends within a line, by an earlier run: the next event has a line of its own" {
+	local user
+	for user in 0:0 "$USER_ID:$USER_ID"; do
+		printf '{"torn":' >"$OWN/torn"
+		chmod 622 "$OWN/torn"
+		run timeout 60 "$SALLYPORT" run --quiet --user "$user" --events "$OWN/torn" -- "$PYTHON" -c "$(connect 1)" 3>&-
+		[[ $(head -n 1 "$OWN/torn") == '{"torn":' ]] || fail "$user: $(cat "$OWN/torn")"
+		tail -n +2 "$OWN/torn" | "$PYTHON" -c 'import json, sys
+lines = [json.loads(line) for line in sys.stdin]
+assert lines' || fail "$user: $(cat "$OWN/torn")"
+		rm "$OWN/torn"
+	done
+}
+
 # bats test_tags=any-kernel
 @test "events: a full disk, and ulimit -f: enforced to the end, said, and no half line in between" {
 	mkdir "$OWN/small"

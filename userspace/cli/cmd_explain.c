@@ -381,6 +381,10 @@ static int parse_options(struct explain *e, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "p:a:d:jh", options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
+			if (e->policy) {
+				sp_cli_error("explain: --policy stands here twice");
+				return SP_EXIT_USAGE;
+			}
 			e->policy = optarg;
 			break;
 		case 'a':

@@ -180,16 +180,33 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int push(const char ***list, size_t *len, const char *value)
+static int push(const char *option, const char ***list, size_t *len, const char *value)
 {
-	const char **more = reallocarray(*list, *len + 1, sizeof(**list));
+	const char **more;
 
+	if (*value == '-') {
+		/* `--allow -- COMMAND` */
+		sp_cli_error("run: %s needs an argument, and %.60s is an option", option, value);
+		return SP_EXIT_USAGE;
+	}
+	more = reallocarray(*list, *len + 1, sizeof(**list));
 	if (!more) {
 		sp_cli_error("%s", strerror(ENOMEM));
 		return SP_EXIT_HOST;
 	}
 	more[(*len)++] = value;
 	*list = more;
+	return 0;
+}
+
+/* The second of two would win without a word, and the denials of the first be gone. */
+static int once(const char *option, const char **place, const char *value)
+{
+	if (*place) {
+		sp_cli_error("run: %s stands here twice", option);
+		return SP_EXIT_USAGE;
+	}
+	*place = value;
 	return 0;
 }
 
@@ -276,16 +293,16 @@ static int parse_options(int argc, char **argv, struct options *o)
 	       (option = getopt_long(argc, argv, "+:p:a:d:e:jqu:h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
-			o->policy = optarg;
+			r = once("--policy", &o->policy, optarg);
 			break;
 		case 'a':
-			r = push(&o->allow, &o->allow_len, optarg);
+			r = push("--allow", &o->allow, &o->allow_len, optarg);
 			break;
 		case 'd':
-			r = push(&o->deny, &o->deny_len, optarg);
+			r = push("--deny", &o->deny, &o->deny_len, optarg);
 			break;
 		case OPTION_RESOLVER:
-			r = push(&o->resolvers, &o->resolvers_len, optarg);
+			r = push("--resolver", &o->resolvers, &o->resolvers_len, optarg);
 			break;
 		case OPTION_DEFAULT:
 			o->default_action = optarg;
@@ -294,7 +311,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->mode = optarg;
 			break;
 		case 'e':
-			o->events = optarg;
+			r = once("--events", &o->events, optarg);
 			break;
 		case OPTION_EVENTS_RATE:
 			r = number("--events-rate", optarg, &o->events_rate, 1000000, false);

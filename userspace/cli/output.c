@@ -29,6 +29,24 @@
 #define BUFFER_SIZE (1u << 20)
 #define AT_ONCE 4096u /* what a pipe that polls writable takes without blocking (PIPE_BUF) */
 
+/* Does a file that is appended to end within a line? An earlier run may have met a full disk. */
+static bool ends_within_line(int fd, off_t size)
+{
+	char path[40], last = '\n';
+	int again;
+
+	if (size == 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (again < 0)
+		return false;
+	if (pread(again, &last, 1, size - 1) != 1)
+		last = '\n';
+	close(again);
+	return last != '\n';
+}
+
 /* A descriptor of this process alone, which does not block; closed at the end. 0 or -errno. */
 static int take(int fd, struct sp_output *ret_output)
 {
@@ -38,6 +56,7 @@ static int take(int fd, struct sp_output *ret_output)
 	if (fstat(fd, &st))
 		return -errno;
 	output.regular = S_ISREG(st.st_mode);
+	output.torn = output.regular && ends_within_line(output.fd, st.st_size);
 	output.buf = malloc(output.size);
 	if (!output.buf)
 		return -ENOMEM;

@@ -396,17 +396,33 @@ static int guard_kernel_mounts(bool helpers, bool pids, char at[PATH_MAX])
 	return r;
 }
 
-/* A working directory in a covered place would still lead to what is below the cover. */
+/* An empty directory without a path: what a working directory that was removed looks like. */
+static int enter_nowhere(void)
+{
+	int fd = sp_hide_tmpfs(), r;
+
+	if (fd < 0)
+		return fd;
+	r = fchdir(fd) ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+/*
+ * A working directory in a covered place would still lead to what is below the cover, and so does
+ * one that was removed, by "..". Where no path leads to it, the command is put where there is
+ * nothing: in "/", what it does to "./" would be done there.
+ */
 static int leave_covered(void)
 {
 	char path[PATH_MAX];
 	struct stat by_path, now;
 
 	if (!getcwd(path, sizeof(path)) || *path != '/' || stat(".", &now))
-		return chdir("/") ? -errno : 0;
+		return enter_nowhere();
 	if (stat(path, &by_path))
 		/* Not allowed to look, as on a network file system: then nothing was covered. */
-		return errno == ENOENT && chdir("/") ? -errno : 0;
+		return errno == ENOENT ? enter_nowhere() : 0;
 	if (by_path.st_dev == now.st_dev && by_path.st_ino == now.st_ino)
 		return 0;
 	return chdir(path) ? -errno : 0;
