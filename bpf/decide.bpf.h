@@ -278,6 +278,65 @@ __noinline int decide_address(struct sp_ctx *c)
 	return c->action == SP_ACTION_ALLOW;
 }
 
+/* Is address covered by prefix i of dns.private_answers? */
+__noinline int private_covers(__u32 policy, const struct sp_addr *a, __u32 i)
+{
+	struct sp_policy_conf *conf = policy_conf(policy);
+	__u64 ah, al, ph, pl, mh, ml;
+	__u32 bits;
+
+	if (!conf || !a || i >= SP_PRIVATE_MAX || i >= conf->private_len)
+		return 0;
+	ah = bpf_be64_to_cpu(addr_high(a->addr));
+	al = bpf_be64_to_cpu(addr_low(a->addr));
+	ph = bpf_be64_to_cpu(addr_high(conf->private_answers[i].addr));
+	pl = bpf_be64_to_cpu(addr_low(conf->private_answers[i].addr));
+	bits = conf->private_answers[i].prefix;
+	if (bits > 128)
+		return 0;
+	mh = bits >= 64 ? ~0ULL : bits ? ~0ULL << ((64 - bits) & 63) : 0;
+	ml = bits >= 128 ? ~0ULL : bits > 64 ? ~0ULL << ((128 - bits) & 63) : 0;
+	return ((ah ^ ph) & mh) == 0 && ((al ^ pl) & ml) == 0;
+}
+
+__noinline int addr_private_ok(__u32 policy, const struct sp_addr *a)
+{
+	__u32 i;
+
+	for (i = 0; i < SP_PRIVATE_MAX; i++)
+		if (private_covers(policy, a, i))
+			return 1;
+	return 0;
+}
+
+#define SP_STATIC (~0ULL) /* expiry of what dns.static teaches (userspace/lib/kernel/box.c) */
+
+/*
+ * The destination stays on this host, and a name allowed it: does the policy mean that? It does if
+ * it has the address itself, in dns.static or dns.private_answers. A name that was resolved to what
+ * became an address of this host's later, or is one that nobody listed, opens no service here. (Of
+ * an address at which nobody here listens the caller says nothing: it may be a transparent
+ * proxy's.)
+ */
+__noinline int decide_name_here(const struct sp_ctx *c)
+{
+	struct sp_pair_value *v;
+	struct sp_pair k;
+	__u32 slot;
+	void *inner;
+
+	if (!c)
+		return 0;
+	slot = c->sandbox;
+	inner = bpf_map_lookup_elem(&learned_pairs, &slot);
+	addr_copy(k.addr, c->daddr);
+	k.name = c->name;
+	v = inner ? bpf_map_lookup_elem(inner, &k) : NULL;
+	if (v && v->generation == c->generation && v->expires == SP_STATIC)
+		return 1;
+	return addr_private_ok(c->policy, (const struct sp_addr *)c->daddr);
+}
+
 /* A name at handshake time is believed a little longer than its answer lives: it was checked at
  * SYN. A connection that was judged for this very name goes on with it. */
 #define SP_HANDSHAKE_GRACE_NS 60000000000ULL

@@ -14,7 +14,7 @@
 #include "decide.bpf.h"
 
 #define SP_SECOND_NS 1000000000ULL
-#define SP_FOR_EVER (~0ULL)
+#define SP_FOR_EVER (SP_STATIC - 1)	  /* for a place at its address dns.static goes before it */
 #define SP_PENDING_NS (20 * SP_SECOND_NS) /* a query is waited for this long */
 
 /* ---- sweeping ------------------------------------------------------------------------------- */
@@ -413,37 +413,6 @@ __noinline int addr_special(const struct sp_dns *d)
 	return 0;
 }
 
-/* Is address covered by prefix i of dns.private_answers? */
-__noinline int private_covers(__u32 policy, const struct sp_dns *d, __u32 i)
-{
-	struct sp_policy_conf *conf = policy_conf(policy);
-	__u64 ah, al, ph, pl, mh, ml;
-	__u32 bits;
-
-	if (!conf || !d || i >= SP_PRIVATE_MAX || i >= conf->private_len)
-		return 0;
-	ah = bpf_be64_to_cpu(addr_high(d->address));
-	al = bpf_be64_to_cpu(addr_low(d->address));
-	ph = bpf_be64_to_cpu(addr_high(conf->private_answers[i].addr));
-	pl = bpf_be64_to_cpu(addr_low(conf->private_answers[i].addr));
-	bits = conf->private_answers[i].prefix;
-	if (bits > 128)
-		return 0;
-	mh = bits >= 64 ? ~0ULL : bits ? ~0ULL << ((64 - bits) & 63) : 0;
-	ml = bits >= 128 ? ~0ULL : bits > 64 ? ~0ULL << ((128 - bits) & 63) : 0;
-	return ((ah ^ ph) & mh) == 0 && ((al ^ pl) & ml) == 0;
-}
-
-__noinline int addr_private_ok(__u32 policy, const struct sp_dns *d)
-{
-	__u32 i;
-
-	for (i = 0; i < SP_PRIVATE_MAX; i++)
-		if (private_covers(policy, d, i))
-			return 1;
-	return 0;
-}
-
 /* How gladly place i of an address is given up for `name`: 0 is its own, 1 is free, else its
  * expiry. */
 __noinline __u64 learned_rank(const struct sp_learned *l, __u32 i, __u64 name, __u32 generation,
@@ -480,8 +449,8 @@ __noinline __u32 learned_place(const struct sp_learned *l, const struct sp_ctx *
 }
 
 /*
- * Until when an answer holds. ~0, for the life of the sandbox, where the rule says so; of so many
- * pairs only, since such never make room for others.
+ * Until when an answer holds. SP_FOR_EVER, for the life of the sandbox, where the rule says so; of
+ * so many pairs only, since such never make room for others.
  */
 __noinline __u64 learned_until(const struct sp_ctx *c, __u32 ttl)
 {
@@ -550,7 +519,7 @@ __noinline int learn_pair(const struct sp_ctx *c, struct sp_scratch *s, __u64 ex
 	/* an answer does not cut short what is known for longer: an earlier answer, dns.static */
 	old = bpf_map_lookup_elem(inner, &k);
 	fresh = expires == SP_FOR_EVER &&
-		!(old && old->generation == c->generation && old->expires == SP_FOR_EVER);
+		!(old && old->generation == c->generation && old->expires >= SP_FOR_EVER);
 	if (old && old->generation == c->generation && old->expires > expires) {
 		expires = old->expires;
 		v.expires = expires;
@@ -671,7 +640,7 @@ __noinline int answer_step(struct sp_ctx *c, struct sp_scratch *s, const struct 
 	if (r != SP_RECORD_ADDRESS)
 		return r == SP_DONE ? SP_DONE : SP_MORE;
 	if ((addr_special(&s->dns) || addr_own(conf, &s->dns)) &&
-	    !addr_private_ok(c->policy, &s->dns)) {
+	    !addr_private_ok(c->policy, (const struct sp_addr *)s->dns.address)) {
 		c->reason = SP_REASON_REBINDING;
 		return SP_MORE;
 	}

@@ -573,7 +573,9 @@ static __always_inline int destination(void *ctx, struct sp_ctx *c, const struct
 		return 0;
 	}
 	decide_address(c);
-	if (stays_here(c) && c->via != SP_VIA_CIDR && c->via != SP_VIA_NAME) {
+	if (stays_here(c) && c->via != SP_VIA_CIDR &&
+	    (c->via != SP_VIA_NAME ||
+	     (!decide_name_here(c) && loopback_owner(ctx, c) != OWNER_NONE))) {
 		c->via = SP_VIA_LOOPBACK;
 		c->action = SP_ACTION_DENY;
 		c->rule = SP_RULE_DEFAULT;

@@ -170,6 +170,55 @@ foreign_denied() { # tcp|udp ADDRESS
 	allowed "$PYTHON" "$E2E/clients/net.py" udp "$GOOD4" 5000
 }
 
+@test "loopback: an address that a name has, and the host gets afterwards, opens no foreign listener; private_answers does" {
+	local late=$BATS_TEST_TMPDIR/late four=198.18.0.9 six=2001:db8:5a11::9 way policy address protocol user before
+	mkdir -p "$late"
+	chmod 1777 "$late"
+	policy='{ "version": 1, "rules": [ { "allow": ["**.odd.test"], "keep_addresses": %s, "ports": [7777],
+		"protocol": ["tcp", "udp"] } ], "dns": { "resolvers": ["198.18.0.55"], "private_answers": [%s] } }'
+	ip -n "sp-$LAB-cli" address add $four/32 dev eth0
+	ip -n "sp-$LAB-cli" address add $six/128 dev eth0 nodad
+	nsenter --net="/run/netns/sp-$LAB-cli" "$PYTHON" "$E2E/clients/listen.py" "$LAB_DIR/late" $four $six \
+		>/dev/null 2>&1 3>&- &
+	echo $! >"$BATS_TEST_TMPDIR/late.pid"
+	wait_for_file "$LAB_DIR/late.ready"
+	for way in true: false: 'false:"198.18.0.9/32", "2001:db8:5a11::9/128"'; do
+		# shellcheck disable=SC2059
+		printf "$policy" "${way%%:*}" "${way#*:}" >"$BATS_TEST_TMPDIR/policy.json"
+		for user in root nobody; do
+			POLICY=(--policy "$BATS_TEST_TMPDIR/policy.json" --user "$user")
+			rm -f "$late/ready" "$late/done"
+			ip -n "sp-$LAB-cli" address del $four/32 dev eth0
+			ip -n "sp-$LAB-cli" address del $six/128 dev eth0
+			( # gives the host the addresses when the sandbox has learned them
+				for _ in $(seq $((200 * SLOW))); do
+					[[ ! -e $late/ready ]] || break
+					sleep 0.05
+				done
+				ip -n "sp-$LAB-cli" address add $four/32 dev eth0
+				ip -n "sp-$LAB-cli" address add $six/128 dev eth0 nodad
+				touch "$late/done"
+			) 3>&- &
+			before=$(wc -l <"$LAB_DIR/late.log")
+			# shellcheck disable=SC2016
+			run inside sh -c 'dig +short +tries=1 @198.18.0.55 a.c6120009.odd.test
+				dig +short +tries=1 @198.18.0.55 AAAA a.20010db85a1100000000000000000009.odd.test
+				touch "$0/ready"; until [ -e "$0/done" ]; do sleep 0.05; done
+				for address in 198.18.0.9 2001:db8:5a11::9; do for protocol in tcp udp; do
+					"$1" "$2" $protocol $address 7777 && echo "reached by $protocol"
+				done; done; true' "$late" "$PYTHON" "$E2E/clients/net.py"
+			[[ $output == *198.18.0.9*2001:db8:5a11::9* ]] || fail "not learned: $output"
+			sleep 0.2
+			if [[ -n ${way#*:} ]]; then
+				[[ $(wc -l <"$LAB_DIR/late.log") -ge $((before + 4)) ]] || fail "private_answers: denied: $output"
+			else
+				[[ $output != *reached* && $(wc -l <"$LAB_DIR/late.log") -eq $before ]] || fail "it arrived: $output"
+				event kind=connect verdict=denied reason=loopback_foreign
+			fi
+		done
+	done
+}
+
 @test "loopback: UDP servers that set SO_REUSEADDR; SO_REUSEPORT is another matter" {
 	run inside "$PYTHON" "$E2E/clients/listen.py" --self 127.0.0.1
 	[[ $status -eq 0 ]] || fail "with SO_REUSEADDR"
