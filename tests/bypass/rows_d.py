@@ -461,7 +461,7 @@ case("D9", "tls-8443", "a denied name in a ClientHello on another port", lambda 
 case("D9", "tls-8443-pieces", "a denied name in a ClientHello on another port, a cut behind the first byte",
      lambda t: h.cut(record(whole(t)), 1), port=8443)
 case("D9", "tls-8443-records", "a denied name in a ClientHello on another port, over records",
-     lambda t: [h.records(whole(t), 3)], port=8443)
+     lambda t: [h.records(whole(t), 150)], port=8443)
 case("D9", "http-8443", "a denied Host on another port", lambda t: [post(who(t), t.marker)], port=8443)
 case("D9", "http-8443-pieces", "a denied Host on another port, a cut behind the first byte",
      lambda t: h.cut(post(who(t), t.marker), 1, -13), port=8443)
@@ -703,7 +703,7 @@ retry("retry-ccs-cut-behind", "a ChangeCipherSpec and the first bytes of it in o
       lambda t: h.cut(SPEC + two(t), 8))
 retry("retry-pieces", "in segments of 40 bytes", lambda t: [one()], lambda t: h.every(two(t), 40))
 retry("retry-one", "its first byte, then the rest", lambda t: [one()], lambda t: h.cut(two(t), 1))
-retry("retry-records", "over records", lambda t: [one()], lambda t: [h.records(hello(who(t)), 3)])
+retry("retry-records", "over records", lambda t: [one()], lambda t: [h.records(hello(who(t)), 150)])
 retry("retry-warning", "behind a warning", lambda t: [one()], lambda t: [WARNING + two(t)], allow=False)
 retry("retry-warning-segment", "a warning in a segment before it", lambda t: [one()], lambda t: [WARNING, two(t)],
       allow=False)
