@@ -638,7 +638,7 @@ case("D8", "inner", "an inner name under an allowed outer one", lambda t: [recor
 case("D8", "denied", "an encrypted hello, in a policy that denies those",
      lambda t: [record(hello(OURS, t.marker, after=[] if t.allowed else [GREASE_ECH]))], policy="ech-deny")
 case("D8", "denied-before", "an encrypted hello, its extension before the name, over records",
-     lambda t: [h.records(hello(OURS, t.marker, before=[] if t.allowed else [GREASE_ECH]), 60)], policy="ech-deny")
+     lambda t: [h.records(hello(OURS, t.marker, before=[] if t.allowed else [GREASE_ECH]), 400)], policy="ech-deny")
 case("D8", "verify", "a denied name where hellos without one pass", lambda t: [record(whole(t))], policy="ech-deny")
 case("D8", "verify-pieces", "the same in two segments", lambda t: h.cut(record(whole(t)), -1), policy="ech-deny")
 
