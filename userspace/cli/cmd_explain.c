@@ -397,6 +397,7 @@ static int parse_options(struct explain *e, int argc, char **argv)
 			e->fallback = optarg;
 			break;
 		case 'P':
+			/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): it has one */
 			if (strcmp(optarg, "tcp") != 0 && strcmp(optarg, "udp") != 0) {
 				sp_cli_error("--protocol is tcp or udp, not %.40s", optarg);
 				return -EINVAL;
