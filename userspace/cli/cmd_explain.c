@@ -383,7 +383,7 @@ static int parse_options(struct explain *e, int argc, char **argv)
 		case 'p':
 			if (e->policy) {
 				sp_cli_error("explain: --policy stands here twice");
-				return SP_EXIT_USAGE;
+				return -EINVAL;
 			}
 			e->policy = optarg;
 			break;
