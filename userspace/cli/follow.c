@@ -26,12 +26,14 @@
 #include <unistd.h>
 
 #include "follow.h"
+#include "strmap.h"
 
 #define LINKS_MAX 40		/* on the way to the file: as many as the kernel follows */
 #define FOLLOW_HOPS 16		/* directories that are watched */
 #define FOLLOW_BYTES (64 << 10) /* a longer file is none */
 #define FOLLOW_OLD_S 20		/* as long as an answer is waited for (SP_PENDING_NS) */
 #define RESOLVED "/run/systemd/resolve/"
+#define LOOKS_MAX 20	    /* after one change; a file system may give another number each time */
 #define SETTLE_NS 100000000 /* a file that is being written is left alone for so long */
 
 #define WATCHED                                                                                    \
@@ -46,6 +48,8 @@ struct found {
 	/* what lies on the way: entries of directories, and with no entry the file itself */
 	struct {
 		char path[PATH_MAX], entry[NAME_MAX + 1];
+		dev_t dev; /* with `ino`: what is watched, whatever has its path later */
+		ino_t ino;
 		int watch;
 	} hops[FOLLOW_HOPS];
 };
@@ -57,7 +61,10 @@ struct sp_follow {
 	struct sp_box *box;
 	struct found *found; /* shared with the child */
 	struct sp_nameservers now;
-	bool settling; /* that timer runs: more changes do not put it off */
+	uint64_t watched; /* the way that the watches are for (way_of()) */
+	int last;	  /* what the last look came to: 0 or -errno */
+	int looks;	  /* since a change was told of */
+	bool settling;	  /* that timer runs: more changes do not put it off */
 	int epoll, inotify, settle, old;
 };
 
@@ -75,8 +82,13 @@ static bool may_replace(const char *dir, const struct stat *entry)
 
 static void add_hop(struct found *found, const char *path, const char *entry)
 {
+	struct stat st = {0};
+
 	if (found->hops_len == FOLLOW_HOPS)
 		return;
+	(void)stat(path[0] ? path : "/", &st); /* what is not there is nothing */
+	found->hops[found->hops_len].dev = st.st_dev;
+	found->hops[found->hops_len].ino = st.st_ino;
 	snprintf(found->hops[found->hops_len].path, PATH_MAX, "%s", path[0] ? path : "/");
 	snprintf(found->hops[found->hops_len++].entry, NAME_MAX + 1, "%s", entry);
 }
@@ -211,6 +223,19 @@ static void start_timer(int timer, time_t seconds, long ns)
 	timerfd_settime(timer, 0, &at, NULL);
 }
 
+static uint64_t way_of(const struct found *found)
+{
+	uint64_t hash = SP_FNV1A_START;
+
+	for (size_t i = 0; i < found->hops_len; i++) {
+		hash = sp_fnv1a(hash, found->hops[i].path, strlen(found->hops[i].path) + 1);
+		hash = sp_fnv1a(hash, found->hops[i].entry, strlen(found->hops[i].entry) + 1);
+		hash = sp_fnv1a(hash, &found->hops[i].dev, sizeof(found->hops[i].dev));
+		hash = sp_fnv1a(hash, &found->hops[i].ino, sizeof(found->hops[i].ino));
+	}
+	return hash;
+}
+
 /* All watches anew: links may lead elsewhere. A new descriptor, so that no old event is left. */
 static int watch_hops(struct sp_follow *f)
 {
@@ -232,6 +257,7 @@ static int watch_hops(struct sp_follow *f)
 	if (f->inotify >= 0)
 		close(f->inotify);
 	f->inotify = fd;
+	f->watched = way_of(f->found);
 	return 0;
 }
 
@@ -268,19 +294,29 @@ static void read_again(struct sp_follow *f, char *text, size_t text_size)
 {
 	int r = sp_identity_do(f->identity, look_as_user, f);
 	size_t len = 0;
+	bool told;
 
 	if (r == 0)
 		r = f->found->result;
-	/* the way as far as it goes: what is missing now may come back */
-	watch_hops(f);
+	/*
+	 * The way as far as it goes: what is missing now may come back. Between the look and the
+	 * watches it may have changed, and nobody would tell: so there is another look, until one
+	 * finds what is watched already.
+	 */
+	if (way_of(f->found) != f->watched && watch_hops(f) == 0 && ++f->looks < LOOKS_MAX) {
+		f->settling = true;
+		start_timer(f->settle, 0, SETTLE_NS);
+	}
 	if (r == 0 && f->found->servers.none)
 		r = -ENODATA;
+	told = r == f->last;
+	f->last = r;
 	if (r == 0 && same(&f->found->servers, &f->now))
 		return;
 	if (r == 0)
 		r = trust(f, &f->found->servers, true);
 	if (r < 0) {
-		if (r != -ENOENT && r != -ENODATA)
+		if (r != -ENOENT && r != -ENODATA && !told)
 			snprintf(text, text_size,
 				 "%s has changed, and is not followed: %s; the resolvers of before "
 				 "stay",
@@ -317,6 +353,7 @@ void sp_follow_dispatch(struct sp_follow *f, char *text, size_t text_size)
 		if (fd == f->inotify) {
 			if (!changed(f) || f->settling)
 				continue;
+			f->looks = 0;
 			f->settling = true;
 			start_timer(f->settle, 0, SETTLE_NS);
 		} else if (read(fd, &times, sizeof(times)) != sizeof(times)) {
