@@ -262,7 +262,7 @@ static int watch_hops(struct sp_follow *f)
 }
 
 /* Is one of what has changed on the way? Takes all that the descriptor has. */
-static bool changed(const struct sp_follow *f)
+static bool changed(struct sp_follow *f)
 {
 	char bytes[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	const struct inotify_event *e;
@@ -272,7 +272,12 @@ static bool changed(const struct sp_follow *f)
 	while ((len = read(f->inotify, bytes, sizeof(bytes))) > 0)
 		for (char *at = bytes; at < bytes + len; at += sizeof(*e) + e->len) {
 			e = (const struct inotify_event *)at;
-			is |= !!(e->mask & IN_Q_OVERFLOW);
+			/* what was watched is gone; another may have its number */
+			if (e->mask &
+			    (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) {
+				f->watched = 0;
+				is = true;
+			}
 			for (size_t i = 0; i < f->found->hops_len; i++)
 				is |= f->found->hops[i].watch == e->wd &&
 				      !strcmp(f->found->hops[i].entry, e->len ? e->name : "");
@@ -309,12 +314,14 @@ static void read_again(struct sp_follow *f, char *text, size_t text_size)
 	}
 	if (r == 0 && f->found->servers.none)
 		r = -ENODATA;
-	told = r == f->last;
-	f->last = r;
-	if (r == 0 && same(&f->found->servers, &f->now))
+	if (r == 0 && same(&f->found->servers, &f->now)) {
+		f->last = 0;
 		return;
+	}
 	if (r == 0)
 		r = trust(f, &f->found->servers, true);
+	told = r == f->last;
+	f->last = r;
 	if (r < 0) {
 		if (r != -ENOENT && r != -ENODATA && !told)
 			snprintf(text, text_size,
